@@ -1,0 +1,1 @@
+"""A laboratory for accelerators that train neural networks."""

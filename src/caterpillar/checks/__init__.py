@@ -1,0 +1,25 @@
+"""Limits on fields, and the errors that every room raises."""
+
+from caterpillar.checks.errors import (
+    CaterpillarError,
+    DataError,
+    Diverged,
+    OutputError,
+    SpecError,
+    UsageError,
+)
+from caterpillar.checks.infeasible import Infeasible
+from caterpillar.checks.limits import Choice, Limit, check
+
+__all__ = [
+    "CaterpillarError",
+    "Choice",
+    "DataError",
+    "Diverged",
+    "Infeasible",
+    "Limit",
+    "OutputError",
+    "SpecError",
+    "UsageError",
+    "check",
+]

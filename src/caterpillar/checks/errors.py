@@ -1,0 +1,43 @@
+"""Every error a user can meet, each with the exit status the command line ends with."""
+
+from __future__ import annotations
+
+
+class CaterpillarError(Exception):
+    """Base of all our errors; the command line prints its message as one line."""
+
+    exit_status = 1
+
+
+class UsageError(CaterpillarError, ValueError):
+    """The request cannot be carried out as it stands: bad argument, field or file. Exit status 2."""
+
+    exit_status = 2
+
+
+class SpecError(UsageError):
+    """A field of a description is out of its limits; the message names field, value and limits."""
+
+
+class DataError(UsageError):
+    """A data file is missing, truncated, oversized, mislabelled or of another format."""
+
+
+class OutputError(UsageError):
+    """An output folder or file exists already, is not ours, or cannot be written."""
+
+
+class Diverged(CaterpillarError):
+    """Training met a NaN or an infinity.
+
+    epoch counts from 1, tick from 0 within the epoch, layer from 1.
+    """
+
+    def __init__(self, *, epoch: int, tick: int, layer: int, what: str) -> None:
+        super().__init__(
+            f"training diverged: {what} in layer {layer}, epoch {epoch}, tick {tick}; try a lower learning rate (--lr)"
+        )
+        self.epoch = epoch
+        self.tick = tick
+        self.layer = layer
+        self.what = what

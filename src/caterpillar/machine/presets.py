@@ -1,0 +1,46 @@
+"""The paper's two machines, and machines from TOML files."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+from caterpillar.checks import SpecError, UsageError
+from caterpillar.machine.machine import Machine
+
+# Li and Pedram 2017, section V; its figures and tables settle which machine is which (docs/reproduction.md).
+PAPER_A = Machine(name="paper-a", core_rows=2, cores_per_row=16, pe_rows=4, pe_cols=4, ring_words_per_cycle=4)
+PAPER_B = Machine(name="paper-b", core_rows=2, cores_per_row=4, pe_rows=16, pe_cols=16, ring_words_per_cycle=16)
+
+MACHINES: dict[str, Machine] = {machine.name: machine for machine in (PAPER_A, PAPER_B)}
+
+
+def parse_machine(text: str) -> Machine:
+    """A preset by name, or a TOML file whose keys are Machine's fields. Raises UsageError or SpecError."""
+    if text.endswith(".toml"):
+        return _from_toml(Path(text))
+    if text not in MACHINES:
+        raise UsageError(f"--machine must be one of {', '.join(MACHINES)}, or a .toml file, got {text!r}")
+    return MACHINES[text]
+
+
+def _from_toml(path: Path) -> Machine:
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"--machine file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--machine file {path} is not TOML: {error}") from None
+    allowed = [field.name for field in fields(Machine)]
+    unknown = sorted(set(table) - set(allowed))
+    if unknown:
+        raise SpecError(f"{path}: unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}")
+    table.setdefault("name", path.stem)
+    if isinstance(table.get("pe_rows"), int):
+        table.setdefault("ring_words_per_cycle", table["pe_rows"])  # the paper's links are nr words wide
+    missing = [name for name in ("cores_per_row", "pe_rows", "pe_cols", "ring_words_per_cycle") if name not in table]
+    if missing:
+        raise SpecError(f"{path}: Machine.{missing[0]} is missing")
+    return Machine(**table)

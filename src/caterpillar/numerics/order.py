@@ -1,0 +1,48 @@
+"""The order in which partial sums are added: part of a schedule, and an input of the trainer.
+
+Half-precision addition is not associative, so the trainer gives the machine's bits only if it adds in the
+machine's order. A mapping derives an Order from its placement; trainer, simulator and RTL follow it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Combine = Literal["chain", "tree"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GemvOrder:
+    """How one matrix M (inputs x outputs) is summed, forward (h M) and backward (d M^T).
+
+    bounds: panel p holds outputs bounds[p] .. bounds[p+1] - 1; bounds[0] = 0, bounds[-1] = outputs.
+
+    Forward, output j of panel p: inputs are visited from forward_first[p] upwards, wrapping round to 0; input i is
+    accumulated (one FMA each, from +0) into partial sum i mod forward_lanes; the partial sums are then combined.
+
+    Backward, input i: inside panel p the outputs are visited upwards, output j is accumulated (one FMA each, from +0)
+    into partial sum (j - bounds[p]) mod backward_lanes; these are combined to the panel's sum; the panels' sums are
+    then added one after the other, from panel backward_first[i] upwards, wrapping round to panel 0.
+
+    combine: "chain" adds partial sums 0, 1, 2, ... one after the other; "tree" halves: with the count padded to a power
+    of two by zeros, partial sum k adds k + count/2, until one is left.
+
+    forward_first None: all start at 0. backward_first None: all start at panel 0.
+    """
+
+    bounds: tuple[int, ...]
+    forward_lanes: int = 1
+    forward_combine: Combine = "chain"
+    forward_first: tuple[int, ...] | None = None
+    backward_lanes: int = 1
+    backward_combine: Combine = "chain"
+    backward_first: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The order of every matrix: layers[l - 1] for W_l, feedback[l - 1] for B_l (None where a rule has none)."""
+
+    layers: tuple[GemvOrder, ...]
+    feedback: tuple[GemvOrder | None, ...]
