@@ -20,9 +20,8 @@ class Limit:
 
     def check(self, owner: str, value: object) -> None:
         """Raise SpecError unless value is of the kind and within [low, high]."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        of_kind = is_number and (self.kind is float or isinstance(value, int))
-        if of_kind and self.low <= value <= self.high:  # false for NaN
+        kinds = (int, float) if self.kind is float else (int,)
+        if isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high:  # false for NaN
             return
         article = "an int" if self.kind is int else "a number"
         unit = f" {self.unit}" if self.unit else ""
