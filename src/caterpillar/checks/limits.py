@@ -25,7 +25,8 @@ class Limit:
             return
         article = "an int" if self.kind is int else "a number"
         unit = f" {self.unit}" if self.unit else ""
-        raise SpecError(f"{owner}.{self.field} must be {article} in [{self.low:g}, {self.high:g}]{unit}, got {value!r}")
+        low, high = (f"{bound:g}" if self.kind is float else str(int(bound)) for bound in (self.low, self.high))
+        raise SpecError(f"{owner}.{self.field} must be {article} in [{low}, {high}]{unit}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a data set is, once loaded."""
+"""What a data set is: before it is loaded, and once it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """A data set that comes with the package: images of image_rows x image_cols pixels, and where it is from."""
+
+    name: str
+    train_images: int
+    test_images: int
+    image_rows: int
+    image_cols: int
+    classes: int
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
