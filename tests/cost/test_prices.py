@@ -1,0 +1,83 @@
+"""Price tables: complete, sourced, and refused where they are not."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from caterpillar.checks import SpecError, UsageError
+from caterpillar.cost import COMPONENTS, PAPER, parse_prices
+from caterpillar.cost.prices import Prices
+from caterpillar.counters import Counters
+
+TABLE = files("caterpillar.cost").joinpath("tables", "paper.toml").read_text(encoding="utf-8")
+
+
+def test_every_event_has_a_price_and_every_price_an_event() -> None:
+    assert set(Counters.names()) == set(Prices.names())
+
+
+def test_components_partition_the_events() -> None:
+    events = [event for group in COMPONENTS.values() for event in group]
+    assert sorted(events) == sorted(Counters.names())
+
+
+def test_paper_prices_are_those_of_its_table_1() -> None:
+    assert (PAPER.fma.value, PAPER.pe_sram_read_words.value, PAPER.core_sram_write_words.value) == (2.63, 3.5, 16.0)
+    assert PAPER.pj("fma") == pytest.approx(2.63 * 1.1075, rel=1e-15)
+    assert "fitted" in PAPER.factor.source
+
+
+def test_a_zero_of_the_paper_says_that_the_paper_left_it_out() -> None:
+    zeros = [name for name in Prices.names() if getattr(PAPER, name).value == 0]
+    assert zeros
+    assert all("left out by the paper" in getattr(PAPER, name).source for name in zeros)
+
+
+def test_a_users_table_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TABLE.replace('name = "paper"', 'name = "mine"').replace("value = 2.63", "value = 5"))
+    mine = parse_prices(str(path))
+    assert (mine.name, mine.fma.value, mine.areas) == ("mine", 5, PAPER.areas)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("fma = {", "fmaa = {", r"pj: unknown key 'fmaa'; allowed are fma, pe_sram_read_words"),
+        ('fma = { value = 2.63, source = "Li and Pedram 2017, Table 1: half-precision FPU" }', "", r"pj: missing fma$"),
+        ("value = 2.63", "value = -1", r"pj.fma: Price.value must be a number in \[0, 1e\+09\], got -1"),
+        ("value = 2.63", "value = nan", r"pj.fma: Price.value must be a number in .* got nan"),
+        ("value = 2.63", "value = true", r"pj.fma: Price.value must be a number in .* got True"),
+        ("value = 2.63, source = ", "value = 2.63, why = ", r"pj.fma: unknown key 'why'; allowed are value, source"),
+        ('source = "Li and Pedram 2017, Table 1: half-precision FPU" }\npe_sram_read', 'source = "" }\npe_sram_read',
+         r"pj.fma: Price.source must say where the number comes from"),
+        ("node_nm = 45", "node_nm = 4.5", r"Prices.node_nm must be an int in \[1, 1000\] nm, got 4.5"),
+        ('name = "paper"', "name = 3", r"name must be a word, got 3"),
+        ("pe_sram_bytes = 16384", "pe_sram_bytes = 0", r"Areas.pe_sram_bytes must be an int in"),
+        ("[sizes]", "sizes = 3\n[other]", r"unknown key"),
+        ("[factor]", "[[factor]]", r"factor must be \{ value = number"),
+        ("[pj]", "pj", r"is not TOML"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_not_right_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in TABLE
+    path = tmp_path / "mine.toml"
+    path.write_text(TABLE.replace(old, new, 1))
+    with pytest.raises(UsageError, match=message):
+        parse_prices(str(path))
+
+
+def test_missing_prices_are_all_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    lines = [line for line in TABLE.splitlines() if not line.startswith(("register_reads", "pe_cycles"))]
+    path.write_text("\n".join(lines))
+    with pytest.raises(SpecError, match=r"pj: missing register_reads, pe_cycles$"):
+        parse_prices(str(path))
+
+
+def test_an_unknown_name_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--prices must be one of paper.*or a .toml file, got 'papper'"):
+        parse_prices("papper")
+    with pytest.raises(UsageError, match=r"cannot be read: No such file"):
+        parse_prices(str(tmp_path / "none.toml"))
