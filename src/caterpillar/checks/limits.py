@@ -38,7 +38,7 @@ class Choice:
 
     def check(self, owner: str, value: object) -> None:
         """Raise SpecError unless value is one of the allowed ones."""
-        if value in self.values:
+        if any(value == allowed and type(value) is type(allowed) for allowed in self.values):  # 1 is not True
             return
         allowed = ", ".join(str(v) for v in self.values)
         raise SpecError(f"{owner}.{self.field} must be one of {allowed}, got {value!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from caterpillar.checks import Choice, Limit, check
+from caterpillar.checks import Choice, Limit, SpecError, check
 
 WORD_BYTES = 2  # half precision, the machine's word
 
@@ -22,6 +22,7 @@ LIMITS = (
     Limit("core_sram_words_per_cycle", int, 1, 256, "words a cycle"),
     Limit("ring_words_per_cycle", int, 1, 256, "words a cycle"),
     Limit("clock_hz", float, 1e6, 1e10, "Hz"),
+    Choice("neighbour_links", (False, True)),
     Choice("node_nm", (90, 65, 45, 32, 22)),
 )
 
@@ -51,6 +52,8 @@ class Machine:
     node_nm: int = 45
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:  # pyright: ignore[reportUnnecessaryIsInstance] - from TOML
+            raise SpecError(f"Machine.name must be a text, got {self.name!r}")
         check(self, LIMITS)
 
     @property

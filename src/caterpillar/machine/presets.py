@@ -38,7 +38,7 @@ def _from_toml(path: Path) -> Machine:
     if unknown:
         raise SpecError(f"{path}: unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}")
     table.setdefault("name", path.stem)
-    if isinstance(table.get("pe_rows"), int):
+    if "pe_rows" in table:
         table.setdefault("ring_words_per_cycle", table["pe_rows"])  # the paper's links are nr words wide
     missing = [name for name in ("cores_per_row", "pe_rows", "pe_cols", "ring_words_per_cycle") if name not in table]
     if missing:
