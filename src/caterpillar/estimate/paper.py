@@ -42,6 +42,15 @@ class Estimate:
     storage: Storage
 
     @property
+    def cycles(self) -> dict[str, float]:
+        """Cycles a sample by cause."""
+        return {
+            "compute": self.compute_cycles,
+            "off_core": self.off_core_cycles,
+            "collective": self.collective_cycles,
+        }
+
+    @property
     def fits(self) -> bool:
         """Whether all words lie in the PEs' local memories; if not, the rest streams from the off-core SRAMs."""
         return self.storage.off_core_words == 0

@@ -1,0 +1,118 @@
+"""What an evaluation says, and how each figure is defined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caterpillar.counters import Counters
+from caterpillar.machine import Machine
+from caterpillar.network import Network
+
+PJ_PER_J = 1e12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A learning rule training a network on a machine, per sample of the steady state.
+
+    rule and batch: its name and its samples a batch. mapping, prices, numerics: names.
+    fits: whether weights, activations and errors lie in the PEs' local memories; if not, the rest of the weights is
+    streamed from the cores' off-core SRAMs.
+    macs_per_sample: useful multiply-adds; the first layer's input error and padding are left out.
+    cycles: cycles a sample by cause; they sum to cycles_per_sample. Filling and draining a pipeline is left out.
+    counts: events a sample. energy_pj: counts times prices, by component. area: mm2 by component.
+    matrix_words, activation_words, off_core_words: words stored (weights, feedback, velocities), words of activations
+    and errors alive at once, and the part of the first that lies off-core.
+    """
+
+    network: Network
+    rule: str
+    batch: int
+    machine: Machine
+    mapping: str
+    prices: str
+    numerics: str
+    fits: bool
+    macs_per_sample: int
+    cycles: dict[str, float]
+    counts: Counters
+    energy_pj: dict[str, float]
+    area: dict[str, float]
+    matrix_words: int
+    activation_words: int
+    off_core_words: int
+
+    @property
+    def cycles_per_sample(self) -> float:
+        """Machine cycles a sample."""
+        return sum(self.cycles.values())
+
+    @property
+    def seconds_per_sample(self) -> float:
+        """cycles_per_sample / clock_hz."""
+        return self.cycles_per_sample / self.machine.clock_hz
+
+    @property
+    def utilization(self) -> float:
+        """Useful MACs / (PEs x cycles), in [0, 1]."""
+        return self.macs_per_sample / (self.machine.pes * self.cycles_per_sample)
+
+    @property
+    def energy_pj_per_sample(self) -> float:
+        """All components of energy_pj, in pJ."""
+        return sum(self.energy_pj.values())
+
+    @property
+    def power_w(self) -> float:
+        """Energy of a sample over its time, in W."""
+        return self.energy_pj_per_sample / PJ_PER_J / self.seconds_per_sample
+
+    @property
+    def gflops(self) -> float:
+        """2 flops a useful MAC over the time, in 10^9 a second."""
+        return 2 * self.macs_per_sample / self.seconds_per_sample / 1e9
+
+    @property
+    def gflops_per_watt(self) -> float:
+        """2 flops a useful MAC over all the energy, in 10^9 a second and W."""
+        return 2 * self.macs_per_sample / 1e9 / (self.energy_pj_per_sample / PJ_PER_J)
+
+    @property
+    def area_mm2(self) -> float:
+        """All components of area, in mm2."""
+        return sum(self.area.values())
+
+    @property
+    def gflops_per_mm2(self) -> float:
+        """gflops / area_mm2."""
+        return self.gflops / self.area_mm2
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values under the fields' names, for JSON."""
+        return {
+            "network": self.network.name,
+            "sizes": list(self.network.sizes),
+            "rule": self.rule,
+            "batch": self.batch,
+            "machine": self.machine.name,
+            "mapping": self.mapping,
+            "prices": self.prices,
+            "numerics": self.numerics,
+            "fits": self.fits,
+            "macs_per_sample": self.macs_per_sample,
+            "cycles_per_sample": self.cycles_per_sample,
+            "cycles": dict(self.cycles),
+            "utilization": self.utilization,
+            "energy_pj_per_sample": self.energy_pj_per_sample,
+            "energy_pj": dict(self.energy_pj),
+            "counts": self.counts.as_dict(),
+            "power_w": self.power_w,
+            "gflops": self.gflops,
+            "gflops_per_watt": self.gflops_per_watt,
+            "gflops_per_mm2": self.gflops_per_mm2,
+            "area_mm2": self.area_mm2,
+            "area": dict(self.area),
+            "matrix_words": self.matrix_words,
+            "activation_words": self.activation_words,
+            "off_core_words": self.off_core_words,
+        }

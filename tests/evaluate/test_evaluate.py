@@ -1,0 +1,84 @@
+"""An Evaluation's figures follow from its counts and cycles; bad requests get one clear error."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caterpillar import rules
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.cost import COMPONENTS, PAPER
+from caterpillar.evaluate import Evaluation, evaluate
+from caterpillar.machine import PAPER_A, Machine
+from caterpillar.network import Network
+
+SMALL = Network.mlp(784, 500, 500, 500, 10)
+LARGE = Network.mlp(784, 2500, 2000, 1500, 1000, 500, 10)
+
+
+def feasible(network: Network, rule: rules.Rule, machine: Machine) -> Evaluation:
+    result = evaluate(network, rule, machine)
+    assert isinstance(result, Evaluation)
+    return result
+
+
+def test_smallest_case_by_hand() -> None:
+    machine = Machine(
+        name="m", core_rows=1, cores_per_row=2, pe_rows=2, pe_cols=2, ring_words_per_cycle=2, clock_hz=5e8
+    )
+    result = feasible(Network.mlp(6, 4), rules.sgd(), machine)
+    assert (result.macs_per_sample, result.cycles_per_sample) == (48, 8)
+    assert result.utilization == 48 / (8 * 8)
+    energy = 1.1075 * (2.63 * 48 + 3.5 * (48 + 3 * 24))
+    assert result.energy_pj_per_sample == pytest.approx(energy)
+    assert result.seconds_per_sample == pytest.approx(16e-9)
+    assert result.power_w == pytest.approx(energy * 1e-12 / 16e-9)
+    assert result.gflops == pytest.approx(96 / 16)
+    assert result.gflops_per_watt == pytest.approx(96 / energy * 1e3)
+    assert result.gflops_per_mm2 == pytest.approx(6 / (8 * 0.0798 + 2 * 1.948))
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.integers(1, 80), min_size=2, max_size=5),
+    st.sampled_from([rules.sgd(), rules.mbgd(50), rules.fa(2), rules.dfa(8), rules.cp(), rules.mbcp(4)]),
+    st.integers(1, 8),
+    st.integers(1, 8),
+)
+def test_definitions_hold_on_any_case(sizes: list[int], rule: rules.Rule, pe_rows: int, pe_cols: int) -> None:
+    machine = Machine(name="any", cores_per_row=2, pe_rows=pe_rows, pe_cols=pe_cols, ring_words_per_cycle=pe_rows)
+    result = feasible(Network.mlp(*sizes), rule, machine)
+    assert 0 < result.utilization <= 1
+    assert set(result.energy_pj) == set(COMPONENTS)
+    assert math.isclose(sum(result.energy_pj.values()), result.energy_pj_per_sample)
+    assert math.isclose(result.gflops / result.power_w, result.gflops_per_watt)
+    peak = 2 * machine.pes * machine.clock_hz / 1e9
+    assert math.isclose(result.gflops, peak * result.utilization)
+
+
+def test_the_dictionary_is_json_and_has_what_the_command_promises() -> None:
+    document = json.loads(json.dumps(feasible(SMALL, rules.mbgd(50), PAPER_A).as_dict(), allow_nan=False))
+    promised = (
+        "network rule batch machine mapping prices numerics fits macs_per_sample cycles_per_sample utilization "
+        "energy_pj_per_sample energy_pj counts power_w gflops gflops_per_watt gflops_per_mm2 area_mm2"
+    )
+    assert set(promised.split()) <= set(document)
+    assert (document["rule"], document["batch"], document["machine"]) == ("mbgd", 50, "paper-a")
+    assert document["fits"] is True
+    assert feasible(LARGE, rules.sgd(), PAPER_A).as_dict()["fits"] is False
+
+
+def test_what_does_not_fit_is_an_answer() -> None:
+    assert isinstance(evaluate(LARGE, rules.fa(), PAPER_A), Infeasible)
+
+
+def test_bad_requests_name_what_is_allowed() -> None:
+    with pytest.raises(UsageError, match=r"^--mapping must be one of paper.*, got 'quick'$"):
+        evaluate(SMALL, rules.sgd(), PAPER_A, mapping="quick")
+    with pytest.raises(UsageError, match=r"^--numerics must be one of fp16.*, got 'fp8'$"):
+        evaluate(SMALL, rules.sgd(), PAPER_A, numerics="fp8")
+    with pytest.raises(UsageError, match=r"table of 45 nm; machine paper-a has node_nm 22"):
+        evaluate(SMALL, rules.sgd(), replace(PAPER_A, node_nm=22), prices=PAPER)
