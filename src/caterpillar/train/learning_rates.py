@@ -1,0 +1,28 @@
+"""Default learning rates: recorded data, and a law for what is not recorded."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from caterpillar.network import Network
+from caterpillar.rules import Rule
+
+
+def default_learning_rate(network: Network, rule: Rule) -> float:
+    """The recorded rate for a rule on a network, by their names; else base x batch^exponent x (1 - momentum).
+
+    Rates are recorded without momentum; with it, they are scaled by 1 - momentum as well.
+    """
+    table = _table()
+    fallback = table["fallback"]
+    law = fallback["base"].get(rule.name, fallback["base"]["sgd"]) * rule.batch ** fallback["batch_exponent"]
+    rate = table["rates"].get(network.name, {}).get(rule.label, law)
+    return float(f"{rate * (1.0 - rule.momentum):.2g}")
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(files("caterpillar.train").joinpath("learning_rates.toml").read_text(encoding="utf-8"))

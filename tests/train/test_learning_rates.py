@@ -1,0 +1,29 @@
+"""Default learning rates: recorded ones first, a law for the rest."""
+
+import pytest
+
+from caterpillar import rules
+from caterpillar.network import Network, parse_network
+from caterpillar.train import learning_rates
+from caterpillar.train.learning_rates import default_learning_rate
+
+UNLISTED = Network.mlp(20, 7, 3)
+
+
+def test_unlisted_networks_follow_the_law() -> None:
+    assert default_learning_rate(UNLISTED, rules.sgd()) == 0.01
+    assert default_learning_rate(UNLISTED, rules.mbgd(50)) == pytest.approx(0.01 * 50**0.75, rel=0.05)
+    assert default_learning_rate(UNLISTED, rules.cp(momentum=0.9)) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("rule", [rules.sgd(), rules.cp(), rules.fa(4), rules.dfa(8), rules.mbgd(2), rules.mbcp(8)])
+def test_every_rule_has_a_rate(rule: rules.Rule) -> None:
+    assert 0 < default_learning_rate(UNLISTED, rule) <= 1
+    assert 0 < default_learning_rate(parse_network("500-500-500-10"), rule) <= 1
+
+
+def test_recorded_rates_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"fallback": {"base": {"sgd": 1.0}, "batch_exponent": 1.0}, "rates": {"7-3": {"sgd": 0.25}}}
+    monkeypatch.setattr(learning_rates, "_table", lambda: table)
+    assert default_learning_rate(UNLISTED, rules.sgd()) == 0.25
+    assert default_learning_rate(UNLISTED, rules.mbgd(2)) == 2.0
