@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,3 +42,12 @@ class Dataset:
     train: Samples
     validation: Samples
     test: Samples
+
+    def sha256(self) -> str:
+        """A fingerprint of what a run sees: the training images in their order, and the test images."""
+        digest = hashlib.sha256()
+        for samples in (self.train, self.test):
+            digest.update(f"{samples.images.shape}".encode())
+            digest.update(samples.images.data)
+            digest.update(samples.labels.data)
+        return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""caterpillar estimate"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from caterpillar.cli import options
+
+if TYPE_CHECKING:
+    from caterpillar.evaluate import Evaluation
+
+
+def estimate(
+    network: options.Network = options.DEFAULT_NETWORK,
+    rule: options.Rule = options.DEFAULT_RULE,
+    machine: options.Machine = "paper-a",
+    batch: options.Batch = 1,
+    momentum: options.Momentum = 0.0,
+    mapping: options.Mapping = "paper",
+    prices: options.Prices = "paper",
+    numerics: options.MachineNumerics = "fp16",
+    json: options.Json = False,
+) -> None:
+    """Cycles, energy and area of training, a sample, in closed form.
+
+    A machine too small for the network is an answer too: fits is false, with what is lacking and what would help.
+    """
+    from caterpillar.checks import Infeasible
+    from caterpillar.cli.output import print_json
+    from caterpillar.cost import parse_prices
+    from caterpillar.evaluate import evaluate
+    from caterpillar.machine import parse_machine
+    from caterpillar.network import parse_network
+    from caterpillar.rules import parse_rule
+
+    net, learning = parse_network(network), parse_rule(rule, batch=batch, momentum=momentum)
+    target, table = parse_machine(machine), parse_prices(prices)
+    answer = evaluate(net, learning, target, mapping=mapping, prices=table, numerics=numerics)
+    if isinstance(answer, Infeasible):
+        asked = {"network": net.name, "rule": learning.name, "batch": learning.batch, "machine": target.name}
+        asked |= {"mapping": mapping, "prices": table.name, "numerics": numerics}
+        if json:
+            print_json({**asked, "fits": False, "infeasible": asdict(answer)})
+        else:
+            typer.echo(f"{net.name}, {learning.label} on {target.name} does not fit: {answer}")
+    elif json:
+        print_json(answer.as_dict())
+    else:
+        _print(answer)
+
+
+def _print(answer: Evaluation) -> None:
+    from caterpillar.cli.output import print_table
+
+    name = answer.rule if answer.batch == 1 else f"{answer.rule}, batch {answer.batch},"
+    title = f"{answer.network.name}, {name} on {answer.machine.name} ({answer.mapping} mapping, {answer.prices} prices)"
+    figures = [
+        ("fits in local memory", "yes" if answer.fits else f"no, {answer.off_core_words:,} words are off-core", ""),
+        ("useful MACs a sample", f"{answer.macs_per_sample:,}", ""),
+        ("cycles a sample", f"{answer.cycles_per_sample:,.0f}", ""),
+        ("time a sample", f"{answer.seconds_per_sample * 1e6:,.3f}", "us"),
+        ("utilization", f"{answer.utilization:.1%}", "of PEs x cycles"),
+        ("energy a sample", f"{answer.energy_pj_per_sample / 1e6:,.3f}", "uJ"),
+        ("power", f"{answer.power_w:,.3f}", "W"),
+        ("speed", f"{answer.gflops:,.1f}", "GFLOPS"),
+        ("efficiency", f"{answer.gflops_per_watt:,.1f}", "GFLOPS/W"),
+        ("density", f"{answer.gflops_per_mm2:,.2f}", "GFLOPS/mm2"),
+        ("area", f"{answer.area_mm2:,.1f}", "mm2"),
+    ]
+    print_table(title, ("figure", "value", "unit"), figures)
+    _print_shares("Where the cycles go", "cause", "cycles a sample", answer.cycles)
+    _print_shares("Where the energy goes", "component", "pJ a sample", answer.energy_pj)
+
+
+def _print_shares(title: str, what: str, unit: str, parts: dict[str, float]) -> None:
+    from caterpillar.cli.output import print_table
+
+    total = sum(parts.values())
+    rows = [
+        (name.replace("_", " "), f"{value:,.0f}", f"{value / total:.1%}")
+        for name, value in sorted(parts.items(), key=lambda part: -part[1])
+        if value
+    ]
+    print_table(title, (what, unit, "share"), rows)

@@ -1,0 +1,65 @@
+"""Running the command line as a user does."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from caterpillar.cli import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command in this process."""
+
+    def run(*arguments: object) -> Ran:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Ran(status, out, err)
+
+    return run
+
+
+@pytest.fixture
+def run_process() -> Callable[..., Ran]:
+    """Run a command in a process of its own."""
+
+    def run(*arguments: object) -> Ran:
+        command = [sys.executable, "-m", "caterpillar", *(str(argument) for argument in arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def refused(run: Callable[..., Ran]) -> Callable[..., str]:
+    """Run a command that must be refused: status 2, nothing on stdout, one line on stderr. Gives that line."""
+
+    def refused(*arguments: object) -> str:
+        ran = run(*arguments)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.err.startswith("error: ")
+        assert ran.err.count("\n") == 1
+        return ran.err.removeprefix("error: ").removesuffix("\n")
+
+    return refused
