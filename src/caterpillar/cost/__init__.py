@@ -1,8 +1,32 @@
-"""What events cost and what blocks occupy: tables with sources, energy and area by component."""
+"""What events cost and what blocks occupy: prices with sources and ranges, energy and area by component.
 
-from caterpillar.cost.area import area_mm2
-from caterpillar.cost.energy import COMPONENTS, energy_pj
+`paper` is a table; `horowitz` and `cacti` are models, whose table depends on the machine: .of(machine) gives it.
+"""
+
+from caterpillar.cost.area import area_mm2, areas
+from caterpillar.cost.energy import COMPONENTS, Swing, energy_pj, energy_range_pj, sensitivity
 from caterpillar.cost.parse import PAPER, SHIPPED, parse_prices
-from caterpillar.cost.prices import Areas, Price, Prices
+from caterpillar.cost.physical import CACTI, HOROWITZ, cacti, horowitz
+from caterpillar.cost.prices import Areas, Price, PriceModel, Prices, Pricing
 
-__all__ = ["COMPONENTS", "PAPER", "SHIPPED", "Areas", "Price", "Prices", "area_mm2", "energy_pj", "parse_prices"]
+__all__ = [
+    "CACTI",
+    "COMPONENTS",
+    "HOROWITZ",
+    "PAPER",
+    "SHIPPED",
+    "Areas",
+    "Price",
+    "PriceModel",
+    "Prices",
+    "Pricing",
+    "Swing",
+    "area_mm2",
+    "areas",
+    "cacti",
+    "energy_pj",
+    "energy_range_pj",
+    "horowitz",
+    "parse_prices",
+    "sensitivity",
+]

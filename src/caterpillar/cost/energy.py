@@ -1,11 +1,15 @@
-"""Energy: counts times prices, by component."""
+"""Energy: counts times prices, by component, and how far the prices' ranges let it lie."""
 
 from __future__ import annotations
 
-from caterpillar.cost.prices import Prices
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import fsum
+
+from caterpillar.cost.prices import Price, Prices
 from caterpillar.counters import Counters
 
-# Every event belongs to one component.
+# Every event belongs to one component, save for the parts of its price that name another.
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "fpu": ("fma",),
     "pe_memory": ("pe_sram_read_words", "pe_sram_write_words", "mem_b_read_words", "mem_b_write_words"),
@@ -15,13 +19,55 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "ring": ("ring_word_hops",),
     "activation": ("activation_words",),
     "leakage": ("pe_cycles",),
+    "clock": (),  # parts of pe_cycles
+    "control": (),
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swing:
+    """What one price does to the total, all others at their values: pJ with it at its low and at its high."""
+
+    event: str
+    component: str
+    low_pj: float
+    high_pj: float
+    source: str
+
+
 def energy_pj(counters: Counters, prices: Prices) -> dict[str, float]:
-    """pJ by component, for the events counted; the whole is their sum. leakage holds the clock tree too."""
-    counts = counters.as_dict()
-    return {
-        component: sum((counts[event] * prices.pj(event) for event in events), 0.0)
-        for component, events in COMPONENTS.items()
-    }
+    """pJ by component, for the events counted; the whole is their sum."""
+    shares: dict[str, list[float]] = {component: [] for component in COMPONENTS}
+    for event, component, price in leaves(prices):
+        shares[component].append(getattr(counters, event) * price.value * prices.factor.value)
+    return {component: fsum(values) for component, values in shares.items()}
+
+
+def energy_range_pj(counters: Counters, prices: Prices) -> tuple[float, float]:
+    """The least and the greatest energy that the ranges allow: every price at its low, every one at its high."""
+    low = fsum(getattr(counters, event) * price.low for event, _, price in leaves(prices))
+    high = fsum(getattr(counters, event) * price.high for event, _, price in leaves(prices))
+    return low * prices.factor.low, high * prices.factor.high
+
+
+def sensitivity(counters: Counters, prices: Prices) -> list[Swing]:
+    """What each uncertain price does to the total, the one that matters most first: the bars of a tornado plot.
+
+    Prices are moved one at a time, an event's parts each for itself.
+    """
+    total = fsum(energy_pj(counters, prices).values())
+    swings = []
+    for event, component, price in leaves(prices):
+        weight = getattr(counters, event) * prices.factor.value
+        low, high = (total + weight * (end - price.value) for end in (price.low, price.high))
+        if low < high:
+            swings.append(Swing(event=event, component=component, low_pj=low, high_pj=high, source=price.source))
+    return sorted(swings, key=lambda swing: swing.low_pj - swing.high_pj)
+
+
+def leaves(prices: Prices) -> Iterator[tuple[str, str, Price]]:
+    """(event, component, price) for every price, parts in place of the price that they make up; factor left out."""
+    for component, events in COMPONENTS.items():
+        for event in events:
+            price: Price = getattr(prices, event)
+            yield from ((event, part, share) for part, share in price.parts or ((component, price),))

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import cast
 
 from caterpillar.checks import SpecError, UsageError
-from caterpillar.cost.prices import SIZES, Areas, Price, Prices
+from caterpillar.cost.physical import CACTI, HOROWITZ
+from caterpillar.cost.prices import SIZES, Areas, Price, Prices, Pricing
 
-SHIPPED = ("paper",)
+TABLES = ("paper",)
+MODELS = {model.name: model for model in (HOROWITZ, CACTI)}
+SHIPPED = (*TABLES, *MODELS)
 
 Table = dict[str, object]
 
 
-def parse_prices(text: str) -> Prices:
-    """A shipped table by name, or a TOML file laid out like the shipped ones (cost/tables).
+def parse_prices(text: str) -> Pricing:
+    """Shipped prices by name (SHIPPED), or a TOML file laid out like cost/tables/paper.toml; .of(machine) is the table.
 
     Raises UsageError for an unknown name or a file that cannot be read, SpecError for a table that is not complete,
     has an unknown key, or a price that is not a number of at least 0 with a source.
@@ -29,11 +32,11 @@ def parse_prices(text: str) -> Prices:
             raise UsageError(f"--prices file {path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise UsageError(f"--prices file {path} is not TOML: {error}") from None
-    if text not in SHIPPED:
+    if text in MODELS:
+        return MODELS[text]
+    if text not in TABLES:
         raise UsageError(f"--prices must be one of {', '.join(SHIPPED)}, or a .toml file, got {text!r}")
-    return read_prices(
-        files("caterpillar.cost").joinpath("tables", f"{text}.toml").read_text(encoding="utf-8"), where=text
-    )
+    return _shipped(text)
 
 
 def read_prices(toml: str, *, where: str) -> Prices:
@@ -52,7 +55,9 @@ def read_prices(toml: str, *, where: str) -> Prices:
     factor = _price(table["factor"], f"{where}: factor")
     try:
         areas = Areas(**blocks, pe_sram_bytes=sizes["pe_sram_bytes"], core_sram_bytes=sizes["core_sram_bytes"])
-        return Prices(name=name, node_nm=cast("int", table["node_nm"]), factor=factor, areas=areas, **events)
+        return Prices(
+            name=name, node_nm=cast("int", table["node_nm"]), factor=factor, areas=areas, machine=None, **events
+        )
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
 
@@ -83,11 +88,26 @@ def _price(entry: object, where: str) -> Price:
     if not isinstance(entry, dict):
         raise SpecError(f'{where} must be {{ value = number, source = "text" }}, got {entry!r}')
     table = cast("Table", entry)
-    _same_keys(table, ("value", "source"), where)
+    _same_keys({"range": None, **table}, ("value", "source", "range"), where)
     try:
-        return Price(value=cast("float", table["value"]), source=cast("str", table["source"]))
+        return Price(
+            value=cast("float", table["value"]),
+            source=cast("str", table["source"]),
+            range=_range(table["range"]) if "range" in table else None,
+        )
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
 
 
-PAPER = parse_prices("paper")
+def _range(entry: object) -> tuple[float, float]:
+    if not isinstance(entry, list) or len(cast("list[object]", entry)) != 2:
+        raise SpecError(f"range must be [low, high], got {entry!r}")
+    low, high = cast("list[float]", entry)
+    return low, high
+
+
+def _shipped(name: str) -> Prices:
+    return read_prices(files("caterpillar.cost").joinpath("tables", f"{name}.toml").read_text("utf-8"), where=name)
+
+
+PAPER = _shipped("paper")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import fsum
 
-from caterpillar.checks import Limit, SpecError, check
+from caterpillar.checks import Limit, SpecError, UsageError, check
+from caterpillar.machine import Machine
 
 VALUE = Limit("value", float, 0.0, 1e9)
+RANGE = Limit("range", float, 0.0, 1e9)
 NODE = Limit("node_nm", int, 1, 1000, "nm")
 SIZES = (
     Limit("pe_sram_bytes", int, 1, 1 << 30, "bytes"),
@@ -16,15 +20,54 @@ SIZES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """A number, at least 0, and where it comes from; the unit is said where it stands."""
+    """A number, at least 0, and where it comes from; the unit is said where it stands.
+
+    range: the least and the greatest that it could reasonably be; without one it is taken as exact. parts: what the
+    number is made of, as (component, price), where it belongs to more than one component; they add up to it.
+    """
 
     value: float
     source: str
+    range: tuple[float, float] | None = None
+    parts: tuple[tuple[str, Price], ...] = ()
 
     def __post_init__(self) -> None:
         VALUE.check("Price", self.value)
         if not str(self.source).strip():
             raise SpecError(f"Price.source must say where the number comes from, got {self.source!r}")
+        for end in self.range or ():
+            RANGE.check("Price", end)
+        if not self.low <= self.value <= self.high:
+            raise SpecError(f"Price.range must hold the value {self.value}, got [{self.low}, {self.high}]")
+
+    @property
+    def low(self) -> float:
+        """The least it could be."""
+        return self.value if self.range is None else self.range[0]
+
+    @property
+    def high(self) -> float:
+        """The greatest it could be."""
+        return self.value if self.range is None else self.range[1]
+
+    def times(self, factor: float, why: str = "") -> Price:
+        """The price scaled, its range and its parts with it; why is added to the source."""
+        return Price(
+            value=self.value * factor,
+            range=(self.low * factor, self.high * factor),
+            source=f"{self.source}; {why}" if why else self.source,
+            parts=tuple((component, part.times(factor)) for component, part in self.parts),
+        )
+
+    @classmethod
+    def sum(cls, parts: tuple[tuple[str, Price], ...]) -> Price:
+        """Prices of several components added up; its ends are the sums of theirs."""
+        return cls(
+            value=fsum(part.value for _, part in parts),
+            range=(fsum(part.low for _, part in parts), fsum(part.high for _, part in parts)),
+            source=" + ".join(dict.fromkeys(part.source for _, part in parts)),
+            parts=parts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +95,7 @@ class Prices:
     """A complete table: pJ for every event of Counters, a factor on them all, and the areas of the same technology.
 
     factor multiplies every price (1 where a table needs none). Prices are per access whatever a memory's size.
+    machine: the one that the table was made for, where it holds for one alone.
     """
 
     name: str
@@ -73,6 +117,7 @@ class Prices:
     core_sram_write_words: Price
     activation_words: Price
     pe_cycles: Price
+    machine: Machine | None = None
 
     def __post_init__(self) -> None:
         check(self, (NODE,))
@@ -80,10 +125,36 @@ class Prices:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The priced events, in order: exactly those that Counters counts."""
-        about_the_table = ("name", "node_nm", "factor", "areas")
+        about_the_table = ("name", "node_nm", "factor", "areas", "machine")
         return tuple(field.name for field in fields(cls) if field.name not in about_the_table)
 
     def pj(self, event: str) -> float:
         """What one event costs in pJ, the factor included."""
         price: Price = getattr(self, event)
         return price.value * self.factor.value
+
+    def of(self, machine: Machine) -> Prices:
+        """The table itself. Raises UsageError where it is of another node, or was made for another machine."""
+        if machine.node_nm != self.node_nm:
+            raise UsageError(
+                f"--prices {self.name} is a table of {self.node_nm} nm; machine {machine.name} has node_nm "
+                f"{machine.node_nm}: set its node_nm to {self.node_nm}, or give a price table of {machine.node_nm} nm"
+            )
+        if self.machine not in (None, machine):
+            raise UsageError(f"the {self.name} prices at hand were made for another machine than {machine.name}")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceModel:
+    """Prices that depend on the machine: build makes its table, or raises UsageError where it cannot."""
+
+    name: str
+    build: Callable[[Machine], Prices]
+
+    def of(self, machine: Machine) -> Prices:
+        """The table of a machine."""
+        return self.build(machine)
+
+
+Pricing = Prices | PriceModel

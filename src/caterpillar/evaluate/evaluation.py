@@ -20,7 +20,8 @@ class Evaluation:
     streamed from the cores' off-core SRAMs.
     macs_per_sample: useful multiply-adds; the first layer's input error and padding are left out.
     cycles: cycles a sample by cause; they sum to cycles_per_sample. Filling and draining a pipeline is left out.
-    counts: events a sample. energy_pj: counts times prices, by component. area: mm2 by component.
+    counts: events a sample. energy_pj: counts times prices, by component. energy_range_pj: a sample's energy with every
+    price at the low end of its range, and at the high end. area: mm2 by component.
     matrix_words, activation_words, off_core_words: words stored (weights, feedback, velocities), words of activations
     and errors alive at once, and the part of the first that lies off-core.
     """
@@ -37,6 +38,7 @@ class Evaluation:
     cycles: dict[str, float]
     counts: Counters
     energy_pj: dict[str, float]
+    energy_range_pj: tuple[float, float]
     area: dict[str, float]
     matrix_words: int
     activation_words: int
@@ -105,6 +107,7 @@ class Evaluation:
             "utilization": self.utilization,
             "energy_pj_per_sample": self.energy_pj_per_sample,
             "energy_pj": dict(self.energy_pj),
+            "energy_range_pj": list(self.energy_range_pj),
             "counts": self.counts.as_dict(),
             "power_w": self.power_w,
             "gflops": self.gflops,

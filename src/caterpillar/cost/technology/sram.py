@@ -75,9 +75,20 @@ def table() -> dict[Family, dict[Design, tuple[Sram, ...]]]:
     lines = (line for line in gzip.decompress(packed).decode().splitlines() if not line.startswith("#"))
     for row in csv.DictReader(lines):
         sram = Sram(
-            **{name: int(row[name]) for name in ("node_nm", "kelvin", "word_bits", "capacity_bytes")},
-            **{name: row[name] for name in ("ports", "cell", "periphery", "objective")},
-            **{name: float(row[name]) for name in MEASURED},
+            node_nm=int(row["node_nm"]),
+            ports=row["ports"],
+            cell=row["cell"],
+            periphery=row["periphery"],
+            kelvin=int(row["kelvin"]),
+            objective=row["objective"],
+            word_bits=int(row["word_bits"]),
+            capacity_bytes=int(row["capacity_bytes"]),
+            read_pj=float(row["read_pj"]),
+            write_pj=float(row["write_pj"]),
+            leakage_mw=float(row["leakage_mw"]),
+            area_mm2=float(row["area_mm2"]),
+            access_ns=float(row["access_ns"]),
+            cycle_ns=float(row["cycle_ns"]),
         )
         family = found[(sram.node_nm, sram.ports, sram.kelvin, sram.word_bits)]
         family[(sram.cell, sram.periphery, sram.objective)].append(sram)
@@ -109,7 +120,7 @@ def designs(
     return [_by_ratio(sram, here[_design(sram)], base[_design(sram)]) for sram in at_45]
 
 
-def choose(
+def contenders(
     *,
     node_nm: int,
     capacity_bytes: int,
@@ -118,8 +129,8 @@ def choose(
     read_cycles: int,
     ports: str = "1RW",
     banks: tuple[int, ...] = (1,),
-) -> Sram:
-    """The design of least energy a busy cycle that starts an access every cycle and answers within read_cycles.
+) -> list[Sram]:
+    """Designs that start an access every cycle and answer within read_cycles, least energy a busy cycle first.
 
     banks: the numbers of banks to try. Raises UsageError when the table has no such memory, naming its fastest.
     """
@@ -137,7 +148,7 @@ def choose(
         )
     fits = [sram for sram in offered if sram.keeps_up(clock_hz) and sram.read_cycles(clock_hz) <= read_cycles]
     if fits:
-        return min(fits, key=lambda sram: sram.busy_pj(clock_hz))
+        return sorted(fits, key=lambda sram: sram.busy_pj(clock_hz))
     fastest = min(offered, key=lambda sram: max(sram.cycle_ns / sram.banks, sram.access_ns / read_cycles))
     raise UsageError(
         f"no SRAM of {capacity_bytes} bytes in {word_bits}-bit words at {node_nm} nm keeps up with clock_hz "

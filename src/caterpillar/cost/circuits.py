@@ -1,0 +1,186 @@
+"""What a machine is built of at its node: memories that keep up with its clock, stored bits, areas and distances."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from caterpillar.checks import UsageError
+from caterpillar.cost.prices import Price
+from caterpillar.cost.technology import figures
+from caterpillar.cost.technology.scaling import LOGIC_V, area_factor, delay_factor
+from caterpillar.cost.technology.sram import Sram, contenders
+from caterpillar.machine import WORD_BYTES, Machine
+
+WORD_BITS = 8 * WORD_BYTES
+
+# Our design of what the paper leaves open; a micro-program word drives every PE of a core.
+MICRO_INSTRUCTION_BITS = 64
+MICRO_PROGRAM_WORDS = 256
+ADDRESS_REGISTERS = 3  # MEM A read and write, MEM B
+LANE_BITS = 64  # widest word of an off-core SRAM; wider ports are lanes side by side
+OFF_CORE_BANKS = (1, 2, 4, 8)
+
+# Addresses of a pass follow each other, so a read may be pipelined: a local memory may answer in the second cycle, an
+# off-core one in the eighth. The first word of a pass is later by that; the others come one a cycle.
+LOCAL_READ_CYCLES = 2
+OFF_CORE_READ_CYCLES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A memory's designs that keep up with the clock, the one taken first; lanes of them stand side by side."""
+
+    contenders: tuple[Sram, ...]
+    clock_hz: float
+    lanes: int = 1
+
+    @property
+    def sram(self) -> Sram:
+        """The design taken: least energy in a busy cycle."""
+        return self.contenders[0]
+
+    @property
+    def words(self) -> float:
+        """16-bit words an access of a lane brings."""
+        return self.sram.word_bits / WORD_BITS
+
+    def price(self, quantity: str) -> Price:
+        """A quantity of one lane: low is the least among the designs, high that of the best one-cycle design."""
+        value = float(getattr(self.sram, quantity))
+        quick = next((s for s in self.contenders if s.read_cycles(self.clock_hz) == 1), self.sram)
+        least = min(float(getattr(sram, quantity)) for sram in self.contenders)
+        return Price(
+            value=value,
+            range=(least, max(value, float(getattr(quick, quantity)))),
+            source=f"CACTI 7: {self.sram}, read in {self.sram.read_cycles(self.clock_hz)} cycles; low: least of the "
+            "designs that keep up with the clock; high: the best that answers in one cycle",
+        )
+
+    def word_price(self, quantity: str) -> Price:
+        """Energy a 16-bit word, all words of an access used."""
+        return self.price(quantity).times(1 / self.words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circuits:
+    """A machine's circuits. Areas are of one PE, distances in mm from a PE and from a core to the next."""
+
+    machine: Machine
+    volts: float
+    mem_a: Memory
+    mem_b: Memory
+    micro_program: Memory
+    off_core: Memory | None
+    fpu_mm2: Price
+    rest_mm2: Price
+
+    @property
+    def address_bits(self) -> int:
+        """Bits of the address registers of a PE."""
+        return ADDRESS_REGISTERS * math.ceil(math.log2(self.machine.pe_sram_words))
+
+    @property
+    def pe_mm2(self) -> float:
+        """Area of a PE."""
+        return self.fpu_mm2.value + self.mem_a.sram.area_mm2 + self.rest_mm2.value
+
+    @property
+    def off_core_mm2(self) -> float:
+        """Area of a core's SRAM."""
+        return 0.0 if self.off_core is None else self.off_core.lanes * self.off_core.sram.area_mm2
+
+    @property
+    def pe_pitch_mm(self) -> float:
+        """Side of a square PE."""
+        return math.sqrt(self.pe_mm2)
+
+    @property
+    def core_pitch_mm(self) -> float:
+        """Side of a square core."""
+        return math.sqrt(self.machine.pes_per_core * self.pe_mm2 + self.off_core_mm2)
+
+
+def circuits(machine: Machine, volts: float | None = None) -> Circuits:
+    """The circuits of a machine, logic at volts (default: scaling.LOGIC_V of its node).
+
+    Raises UsageError where no memory or no FMA keeps up with the clock.
+    """
+    supply = LOGIC_V[machine.node_nm] if volts is None else volts
+    _check_fma(machine, supply)
+    mem_b = _memory(machine, machine.pe_mem_b_bytes, WORD_BITS, ports="1R1W", read_cycles=1)
+    micro = _memory(machine, MICRO_PROGRAM_WORDS * MICRO_INSTRUCTION_BITS // 8, MICRO_INSTRUCTION_BITS, read_cycles=1)
+    off_core = None
+    if machine.core_sram_bytes:
+        bits = machine.core_sram_words_per_cycle * WORD_BITS
+        off_core = _memory(
+            machine, machine.core_sram_bytes, bits, read_cycles=OFF_CORE_READ_CYCLES, banks=OFF_CORE_BANKS
+        )
+    return Circuits(
+        machine=machine,
+        volts=supply,
+        mem_a=_memory(machine, machine.pe_sram_bytes, machine.pe_sram_word_bits, read_cycles=LOCAL_READ_CYCLES),
+        mem_b=mem_b,
+        micro_program=micro,
+        off_core=off_core,
+        fpu_mm2=figures.FMA_MM2.times(area_factor(machine.node_nm)),
+        rest_mm2=_rest(machine, mem_b, micro),
+    )
+
+
+def latch_bits(machine: Machine) -> int:
+    """Bits that latch words on their way: in and out of two buses and of the links, and a wide memory word."""
+    ports = 4 + (1 if machine.neighbour_links else 0)
+    line = machine.pe_sram_word_bits if machine.pe_sram_word_bits > WORD_BITS else 0
+    return ports * WORD_BITS + line
+
+
+def register_bits(machine: Machine) -> int:
+    """Bits of the register file and of the accumulators, one for each FMA stage."""
+    return WORD_BITS * (machine.pe_registers + machine.fma_latency)
+
+
+def _rest(machine: Machine, mem_b: Memory, micro: Memory) -> Price:
+    bit = figures.STORED_BIT_MM2.times(area_factor(machine.node_nm))
+    address = ADDRESS_REGISTERS * math.ceil(math.log2(machine.pe_sram_words))
+    parts = (
+        ("mem_b", mem_b.price("area_mm2")),
+        ("registers", bit.times(register_bits(machine))),
+        ("latches", bit.times(latch_bits(machine) + WORD_BITS * machine.ring_words_per_cycle / machine.pes_per_core)),
+        ("control", bit.times(address + MICRO_INSTRUCTION_BITS)),
+        ("micro_program", micro.price("area_mm2").times(1 / machine.pes_per_core, "a core's, shared by its PEs")),
+    )
+    return Price.sum(parts)
+
+
+def _memory(
+    machine: Machine,
+    capacity_bytes: int,
+    bits: int,
+    *,
+    read_cycles: int,
+    ports: str = "1RW",
+    banks: tuple[int, ...] = (1,),
+) -> Memory:
+    lanes = math.ceil(bits / LANE_BITS) if banks != (1,) else 1
+    found = contenders(
+        node_nm=machine.node_nm,
+        capacity_bytes=-(-capacity_bytes // lanes),
+        word_bits=min(bits, LANE_BITS) if lanes > 1 else bits,
+        clock_hz=machine.clock_hz,
+        read_cycles=read_cycles,
+        ports=ports,
+        banks=banks,
+    )
+    return Memory(contenders=tuple(found), clock_hz=machine.clock_hz, lanes=lanes)
+
+
+def _check_fma(machine: Machine, volts: float) -> None:
+    """At 45 nm, where its speed is known: stages cut evenly must fit the clock at this supply."""
+    factor = delay_factor(machine.node_nm, volts)
+    stage_ns = figures.FMA_STAGE_NS * figures.FMA_STAGES / machine.fma_latency * factor
+    if machine.node_nm == 45 and stage_ns * 1e-9 * machine.clock_hz > 1:
+        raise UsageError(
+            f"an FMA of fma_latency {machine.fma_latency} takes {stage_ns:.2f} ns a stage at 45 nm and {volts:g} V, "
+            f"more than a cycle at clock_hz {machine.clock_hz:g}: lower clock_hz or raise fma_latency or the voltage"
+        )
