@@ -1,1 +1,5 @@
-"""Room to be furnished."""
+"""Tables and figures: the paper's value beside ours, with the difference."""
+
+from caterpillar.report.reproduction import reproduction_tables, write_reproduction
+
+__all__ = ["reproduction_tables", "write_reproduction"]

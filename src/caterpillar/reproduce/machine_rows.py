@@ -5,28 +5,17 @@ On the paper's own basis: energy leaves out the first layer's input error, time 
 
 from __future__ import annotations
 
-import re
-
 from caterpillar.checks import Infeasible
 from caterpillar.cost import PAPER, area_mm2
 from caterpillar.estimate import Estimate, estimate
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import MACHINES, Machine
 from caterpillar.network import Network
-from caterpillar.reproduce.paper import cases, epochs_to, paper, tolerance, unit
+from caterpillar.reproduce.paper import cases, epochs_to, paper, rule_of_label, tolerance, unit
 from caterpillar.reproduce.rows import Row, judge
-from caterpillar.rules import Rule, parse_rule
 
 SOURCE = "estimate"
 BASIS = "the paper's basis: 3 sum(m n) MACs a sample (direct feedback 2 sum(m n) + sum(m n_L)), input error timed"
-
-
-def rule_of(label: str) -> Rule:
-    """A rule from its label, as in the paper's legends: sgd, mbgd50, dfa8."""
-    match = re.fullmatch(r"([a-z]+)(\d*)", label)
-    if match is None:
-        raise ValueError(f"not a rule's label: {label!r}")
-    return parse_rule(match[1], batch=int(match[2] or 1))
 
 
 def area_rows() -> list[Row]:
@@ -58,7 +47,7 @@ def fig10_rows() -> list[Row]:
     for case, (network, machine) in cases().items():
         for group, labels in figure["rules"].items():
             for label in labels:
-                answer = estimate(rule_of(label)(network), machine, input_error=True)
+                answer = estimate(rule_of_label(label)(network), machine, input_error=True)
                 percent = percent_of_peak(answer) if isinstance(answer, Estimate) else None
                 note = _fig10_note(answer)
                 peak = 2 * machine.pes * machine.clock_hz / 1e9 / _area(machine)
@@ -110,7 +99,7 @@ def _text_value(case: str, label: str, quantity: str) -> float:
     counts = result.counts
     match quantity:
         case "percent_of_peak":
-            answer = estimate(rule_of(label)(network), machine, input_error=True)
+            answer = estimate(rule_of_label(label)(network), machine, input_error=True)
             assert isinstance(answer, Estimate)  # noqa: S101  _evaluate has found that it fits
             return percent_of_peak(answer)
         case "energy_percent_to_90_of_mbgd50":
@@ -138,7 +127,7 @@ def _energy_to_90(result: Evaluation, label: str) -> float:
 
 
 def _evaluate(network: Network, label: str, machine: Machine) -> Evaluation:
-    result = evaluate(network, rule_of(label), machine)
+    result = evaluate(network, rule_of_label(label), machine)
     if isinstance(result, Infeasible):
         raise ValueError(f"{network.name}, {label} on {machine.name}: {result}")
     return result

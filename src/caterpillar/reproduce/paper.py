@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 
 from caterpillar.machine import MACHINES, Machine
 from caterpillar.network import Network, parse_network
+from caterpillar.rules import Rule, parse_rule
 
 ACCURACIES = (80, 85, 88, 90, 91, 92, 93, 94, 95)  # percent; the paper's columns, and 95
 
@@ -30,6 +32,14 @@ class Tolerance:
 def paper() -> dict[str, Any]:
     """The whole table."""
     return tomllib.loads(files("caterpillar.reproduce").joinpath("paper.toml").read_text(encoding="utf-8"))
+
+
+def rule_of_label(label: str) -> Rule:
+    """A rule from its label, as in the paper's legends: sgd, mbgd50, dfa8."""
+    match = re.fullmatch(r"([a-z]+)(\d*)", label)
+    if match is None:
+        raise ValueError(f"not a rule's label: {label!r}")
+    return parse_rule(match[1], batch=int(match[2] or 1))
 
 
 def tolerance(quantity: str, case: str = "") -> Tolerance:
