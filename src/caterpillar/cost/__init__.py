@@ -4,8 +4,10 @@
 """
 
 from caterpillar.cost.area import area_mm2, areas
-from caterpillar.cost.energy import COMPONENTS, Swing, energy_pj, energy_range_pj, sensitivity
+from caterpillar.cost.energy import COMPONENTS, Swing, energy_pj, energy_range_pj, leaves, sensitivity
+from caterpillar.cost.memories import MemoryTiming, memory_timings
 from caterpillar.cost.parse import PAPER, SHIPPED, parse_prices
+from caterpillar.cost.peak import peak_counters, peak_power_range_w, peak_power_w
 from caterpillar.cost.physical import CACTI, HOROWITZ, cacti, horowitz
 from caterpillar.cost.prices import Areas, Price, PriceModel, Prices, Pricing
 
@@ -16,6 +18,7 @@ __all__ = [
     "PAPER",
     "SHIPPED",
     "Areas",
+    "MemoryTiming",
     "Price",
     "PriceModel",
     "Prices",
@@ -27,6 +30,11 @@ __all__ = [
     "energy_pj",
     "energy_range_pj",
     "horowitz",
+    "leaves",
+    "memory_timings",
     "parse_prices",
+    "peak_counters",
+    "peak_power_range_w",
+    "peak_power_w",
     "sensitivity",
 ]

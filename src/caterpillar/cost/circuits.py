@@ -25,6 +25,7 @@ OFF_CORE_BANKS = (1, 2, 4, 8)
 # off-core one in the eighth. The first word of a pass is later by that; the others come one a cycle.
 LOCAL_READ_CYCLES = 2
 OFF_CORE_READ_CYCLES = 8
+NEAR = 2  # our judgement of what a designer might take for reasons that energy does not show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +47,14 @@ class Memory:
         return self.sram.word_bits / WORD_BITS
 
     def price(self, quantity: str) -> Price:
-        """A quantity of one lane: low is the least among the designs, high that of the best one-cycle design."""
-        value = float(getattr(self.sram, quantity))
-        quick = next((s for s in self.contenders if s.read_cycles(self.clock_hz) == 1), self.sram)
-        least = min(float(getattr(sram, quantity)) for sram in self.contenders)
+        """A quantity of one lane; its range is that of the designs with up to NEAR times the least busy energy."""
+        least = self.sram.busy_pj(self.clock_hz)
+        near = [float(getattr(s, quantity)) for s in self.contenders if s.busy_pj(self.clock_hz) <= NEAR * least]
         return Price(
-            value=value,
-            range=(least, max(value, float(getattr(quick, quantity)))),
-            source=f"CACTI 7: {self.sram}, read in {self.sram.read_cycles(self.clock_hz)} cycles; low: least of the "
-            "designs that keep up with the clock; high: the best that answers in one cycle",
+            value=float(getattr(self.sram, quantity)),
+            range=(min(near), max(near)),
+            source=f"CACTI 7: {self.sram}, read in {self.sram.read_cycles(self.clock_hz)} cycles; range: the "
+            f"{len(near)} designs that keep up with the clock for at most {NEAR} times the energy",
         )
 
     def word_price(self, quantity: str) -> Price:

@@ -1,0 +1,165 @@
+"""caterpillar cost"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from caterpillar.cli import options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caterpillar.cost import Prices
+    from caterpillar.evaluate import Evaluation
+    from caterpillar.machine import Machine
+
+MachineArgument = Annotated[str, typer.Argument(help="A preset (see caterpillar machines) or a TOML file.")]
+Volts = Annotated[
+    float | None,
+    typer.Option(help="Supply of the logic, 0.7 to 1.1; cacti only.", show_default="by node, 0.9 at 45 nm"),
+]
+Sensitivity = Annotated[
+    bool,
+    typer.Option("--sensitivity", help="Which price's range moves a sample's energy most, for --network and --rule."),
+]
+
+
+def cost(
+    machine: MachineArgument,
+    prices: options.Prices = "cacti",
+    volts: Volts = None,
+    sensitivity: Sensitivity = False,
+    network: options.Network = options.DEFAULT_NETWORK,
+    rule: options.Rule = options.DEFAULT_RULE,
+    batch: options.Batch = 1,
+    mapping: options.Mapping = "paper",
+    out: options.Out = None,
+    json: options.Json = False,
+) -> None:
+    """Area and peak power of a machine by component, what each event costs and how sure that is.
+
+    --out writes the floorplan to scale, and with --sensitivity a tornado plot.
+    """
+    from caterpillar.checks import Infeasible, UsageError
+    from caterpillar.cli.output import print_json
+    from caterpillar.cost import parse_prices
+    from caterpillar.evaluate import evaluate
+    from caterpillar.machine import parse_machine
+    from caterpillar.network import parse_network
+    from caterpillar.rules import parse_rule
+
+    target = parse_machine(machine)
+    table = parse_prices(prices).of(target) if volts is None else _at_volts(prices, target, volts)
+    answer = None
+    if sensitivity:
+        learning = parse_rule(rule, batch=batch)
+        answer = evaluate(parse_network(network), learning, target, mapping=mapping, prices=table)
+        if isinstance(answer, Infeasible):
+            raise UsageError(f"--sensitivity: {network}, {learning.label} on {target.name} does not fit: {answer}")
+    document = _document(target, table, volts, answer)
+    if out is not None:
+        document["files"] = _pictures(target, table, answer, out)
+    if json:
+        print_json(document)
+    else:
+        _print(target, table, document)
+
+
+def _at_volts(prices: str, machine: Machine, volts: float) -> Prices:
+    from caterpillar.checks import UsageError
+    from caterpillar.cost import cacti
+
+    if prices != "cacti":
+        raise UsageError(f"--volts goes with --prices cacti, not with {prices!r}")
+    return cacti(machine, volts)
+
+
+def _document(machine: Machine, table: Prices, volts: float | None, answer: Evaluation | None) -> dict[str, Any]:
+    from caterpillar.cost import areas, leaves, memory_timings, peak_power_range_w, peak_power_w, sensitivity
+
+    area = areas(machine, table)
+    power = peak_power_w(machine, table)
+    document: dict[str, Any] = {
+        "machine": machine.name,
+        "prices": table.name,
+        "node_nm": table.node_nm,
+        "clock_hz": machine.clock_hz,
+        "area_mm2": sum(price.value for _, price in area),
+        "area_range_mm2": [sum(price.low for _, price in area), sum(price.high for _, price in area)],
+        "area": {component: price.value for component, price in area},
+        "peak_power_w": sum(power.values()),
+        "peak_power_range_w": list(peak_power_range_w(machine, table)),
+        "peak_power": power,
+        "event_prices": [
+            {
+                "event": event,
+                "component": component,
+                "pj": price.value * table.factor.value,
+                "range_pj": [price.low * table.factor.low, price.high * table.factor.high],
+                "source": price.source,
+            }
+            for event, component, price in leaves(table)
+        ],
+    }
+    if table.machine is not None:
+        document["memories"] = [asdict(memory) for memory in memory_timings(machine, volts)]
+    if answer is not None:
+        document["run"] = answer.as_dict()
+        document["sensitivity"] = [asdict(swing) for swing in sensitivity(answer.counts, table)]
+    return document
+
+
+def _pictures(machine: Machine, table: Prices, answer: Evaluation | None, out: Path) -> list[str]:
+    from caterpillar.checks import OutputError
+    from caterpillar.cost import sensitivity
+    from caterpillar.report.floorplan import save_floorplan
+    from caterpillar.report.tornado import save_tornado
+
+    floorplan, tornado = out / "floorplan.svg", out / "tornado.svg"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        save_floorplan(machine, table, floorplan)
+        if answer is None:
+            return [str(floorplan)]
+        title = f"{answer.network.name}, {answer.rule} on {machine.name} ({table.name} prices)"
+        save_tornado(title, answer.energy_pj_per_sample, sensitivity(answer.counts, table), tornado)
+    except OSError as error:
+        raise OutputError(f"--out {out} cannot be written: {error.strerror}") from None
+    return [str(floorplan), str(tornado)]
+
+
+def _print(machine: Machine, table: Prices, document: dict[str, Any]) -> None:
+    from caterpillar.cli.output import print_table
+
+    title = f"{machine.name}, {table.name} prices at {table.node_nm} nm"
+    for what, unit in (("area", "mm2"), ("peak_power", "W")):
+        total, (low, high) = document[f"{what}_{unit.lower()}"], document[f"{what}_range_{unit.lower()}"]
+        rows = [(_plain(name), f"{v:.4g}", f"{v / total:.1%}") for name, v in document[what].items() if v]
+        rows.append(("total", f"{total:.4g}", f"{low:.4g} to {high:.4g}"))
+        print_table(f"{title}: {_plain(what)}", ("component", unit, "share, range"), rows)
+    rows = [
+        (_plain(p["event"]), p["component"], f"{p['pj']:.3f}", f"{p['range_pj'][0]:.3f} to {p['range_pj'][1]:.3f}")
+        for p in document["event_prices"]
+    ]
+    print_table(f"{title}: what an event costs", ("event", "component", "pJ", "range"), rows)
+    for memory in document.get("memories", ()):
+        late = f", first word of a pass {memory['extra_cycles']} later" if memory["extra_cycles"] else ""
+        typer.echo(f"{memory['memory']}: {memory['design']}; {memory['read_cycles']} cycles to read{late}")
+    if "sensitivity" in document:
+        total = document["run"]["energy_pj_per_sample"]
+        swings = [
+            (_plain(s["event"]), s["component"], f"{s['low_pj'] / total - 1:+.1%}", f"{s['high_pj'] / total - 1:+.1%}")
+            for s in document["sensitivity"]
+        ]
+        low, high = document["run"]["energy_range_pj"]
+        heading = f"Energy a sample {total / 1e6:.4g} uJ ({low / 1e6:.4g} to {high / 1e6:.4g}): what moves it"
+        print_table(heading, ("event", "component", "price at its low", "at its high"), swings)
+    for name in document.get("files", ()):
+        typer.echo(f"wrote {name}")
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,54 @@
+"""caterpillar cost: what it prints adds up, its pictures are written, bad requests are one line."""
+
+import pytest
+
+
+def test_components_add_up_and_every_price_has_a_source(run):
+    document = run("cost", "paper-a", "--json").document
+    assert document["prices"] == "cacti"
+    assert sum(document["area"].values()) == pytest.approx(document["area_mm2"])
+    assert sum(document["peak_power"].values()) == pytest.approx(document["peak_power_w"])
+    for what, unit in (("area", "mm2"), ("peak_power", "w")):
+        low, high = document[f"{what}_range_{unit}"]
+        assert low < document[f"{what}_{unit}"] < high
+    assert all(price["source"] for price in document["event_prices"])
+    assert {memory["memory"] for memory in document["memories"]} == {
+        "local (MEM A)",
+        "MEM B",
+        "micro-program",
+        "off-core",
+    }
+
+
+def test_the_paper_table_has_its_areas_and_no_memories_of_its_own(run):
+    document = run("cost", "paper-b", "--prices", "paper", "--json").document
+    assert document["area_mm2"] == pytest.approx(178.9, abs=0.15)
+    assert "memories" not in document
+
+
+def test_sensitivity_and_pictures(run, tmp_path):
+    ran = run("cost", "paper-a", "--sensitivity", "--rule", "cp", "--out", tmp_path / "out", "--json")
+    document = ran.document
+    assert document["run"]["rule"] == "cp"
+    low, high = document["run"]["energy_range_pj"]
+    assert low < document["run"]["energy_pj_per_sample"] < high
+    widths = [swing["high_pj"] - swing["low_pj"] for swing in document["sensitivity"]]
+    assert widths == sorted(widths, reverse=True)
+    for name in ("floorplan.svg", "tornado.svg"):
+        assert (tmp_path / "out" / name).read_text().startswith("<?xml")
+
+
+def test_the_tables_are_printed(run):
+    ran = run("cost", "paper-b", "--prices", "horowitz")
+    assert ran.status == 0
+    for heading in ("area", "peak power", "what an event costs", "2 cycles to read"):
+        assert heading in ran.out
+
+
+def test_what_cannot_be_is_refused_in_one_line(refused, tmp_path):
+    assert "--volts goes with --prices cacti" in refused("cost", "paper-a", "--prices", "paper", "--volts", "0.8")
+    assert "ns a stage at 45 nm and 0.75 V" in refused("cost", "paper-a", "--volts", "0.75")
+    fast = tmp_path / "fast.toml"
+    fast.write_text("cores_per_row = 4\npe_rows = 4\npe_cols = 4\nfma_latency = 16\nclock_hz = 4e9\n")
+    assert "keeps up with clock_hz 4e+09" in refused("cost", fast)
+    assert "does not fit" in refused("cost", "paper-a", "--sensitivity", "--network", "9000-9000-10")
