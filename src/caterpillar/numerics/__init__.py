@@ -1,5 +1,27 @@
 """Arithmetic: the machine's number formats, its rounding, and the order of its sums."""
 
+from caterpillar.numerics.arithmetic import (
+    NUMERICS,
+    Array,
+    Numerics,
+    from_storage,
+    storage_dtype,
+    sum_dtype,
+    to_storage,
+    wide_dtype,
+)
 from caterpillar.numerics.order import Combine, GemvOrder, Order
 
-__all__ = ["Combine", "GemvOrder", "Order"]
+__all__ = [
+    "NUMERICS",
+    "Array",
+    "Combine",
+    "GemvOrder",
+    "Numerics",
+    "Order",
+    "from_storage",
+    "storage_dtype",
+    "sum_dtype",
+    "to_storage",
+    "wide_dtype",
+]
