@@ -146,7 +146,7 @@ def test_any_network_on_any_machine(network: Network, rule: Rule, machine: Machi
     assert cycles == answer.compute_cycles + answer.off_core_cycles + answer.collective_cycles
     assert cycles >= program.macs_per_sample / machine.pes
     assert counters.fma == program.macs_per_sample
-    assert counters.pe_cycles == machine.pes * cycles
+    assert counters.pe_cycles == pytest.approx(machine.pes * cycles, rel=1e-12)
     assert all(count >= 0 for count in counters.as_dict().values())
     assert answer.fits == (answer.storage.off_core_words == 0) == (counters.core_sram_read_words == 0)
     assert 0 <= answer.storage.off_core_share <= 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from caterpillar import rules
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.cost import COMPONENTS, PAPER
+from caterpillar.cost import CACTI, COMPONENTS, PAPER, Pricing
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.network import Network
@@ -82,3 +82,16 @@ def test_bad_requests_name_what_is_allowed() -> None:
         evaluate(SMALL, rules.sgd(), PAPER_A, numerics="fp8")
     with pytest.raises(UsageError, match=r"table of 45 nm; machine paper-a has node_nm 22"):
         evaluate(SMALL, rules.sgd(), replace(PAPER_A, node_nm=22), prices=PAPER)
+
+
+@pytest.mark.parametrize("rule", [rules.sgd(), rules.cp(), rules.mbgd(50), rules.dfa(8)])
+@pytest.mark.parametrize("pricing", [PAPER, CACTI])
+def test_energy_by_phase_adds_up_to_energy_by_component(rule: rules.Rule, pricing: Pricing) -> None:
+    answer = evaluate(SMALL, rule, PAPER_A, prices=pricing)
+    assert isinstance(answer, Evaluation)
+    assert set(answer.energy_by_phase) == {"forward", "backward", "update", "collective", "off_core"}
+    for component, pj in answer.energy_pj.items():
+        assert sum(phase[component] for phase in answer.energy_by_phase.values()) == pytest.approx(pj)
+    low, high = answer.energy_range_pj
+    assert low <= answer.energy_pj_per_sample * (1 + 1e-12)
+    assert answer.energy_pj_per_sample <= high * (1 + 1e-12)

@@ -12,46 +12,68 @@ from caterpillar.estimate.traffic import accesses, is_pipelined, matrix_words
 from caterpillar.machine import Machine
 from caterpillar.program import Backward, DirectBackward, Forward, Op, OutputError, Pass, Program, Update
 
+PHASES: tuple[str, ...] = ("forward", "backward", "update", "collective", "off_core")
 
-def pass_counters(program: Program, machine: Machine, one_pass: Pass, off_core_share: float) -> Counters:
-    """Events a sample of one pass, off_core_share of its matrix accesses going to the off-core SRAM."""
+
+def pass_phases(program: Program, machine: Machine, one_pass: Pass, off_core_share: float) -> dict[str, Counters]:
+    """Events a sample of one pass by phase, off_core_share of its matrix accesses going to the off-core SRAM.
+
+    Its operations share the read of a matrix evenly; the write is the update's. Reductions and ring transfers are
+    the phase "collective"; what waits for off-core words, "off_core", has no events here.
+    """
     reads, writes = accesses(one_pass)
-    read_words = sum(matrix_words(program, tensor) for tensor in reads) / program.batch
-    written_words = sum(matrix_words(program, tensor) for tensor in writes) / program.batch
-    macs = sum(program.macs(op) for op in one_pass.ops)
-    on_chip = 1.0 - off_core_share
-    counters = Counters(
-        fma=macs,
-        pe_sram_read_words=macs + read_words * on_chip,
-        pe_sram_write_words=written_words * on_chip,
-        core_sram_read_words=read_words * off_core_share,
-        core_sram_write_words=written_words * off_core_share,
-    )
-    return sum((_moves(program, machine, op) for op in one_pass.ops), start=counters)
+    users = {tensor: [op for op in one_pass.ops if tensor in op.reads] for tensor in reads}
+    phases = dict.fromkeys(PHASES, Counters())
+    for op in one_pass.ops:
+        read = sum(matrix_words(program, t) / len(users[t]) for t in reads if op in users[t]) / program.batch
+        written = sum(matrix_words(program, t) for t in writes if t in op.writes) / program.batch
+        macs = program.macs(op)
+        phases[phase_of(op)] += Counters(
+            fma=macs,
+            pe_sram_read_words=macs + read * (1.0 - off_core_share),
+            pe_sram_write_words=written * (1.0 - off_core_share),
+            core_sram_read_words=read * off_core_share,
+            core_sram_write_words=written * off_core_share,
+        )
+        broadcast, collective = _moves(program, machine, op)
+        phases[phase_of(op)] += broadcast
+        phases["collective"] += collective
+    return phases
 
 
-def _moves(program: Program, machine: Machine, op: Op) -> Counters:
-    """Broadcasts, reductions and ring transfers of one operation and sample, on the cores that work on its layer."""
+def phase_of(op: Op) -> str:
+    """The phase an operation belongs to."""
+    match op:
+        case Forward():
+            return "forward"
+        case Backward() | DirectBackward() | OutputError():
+            return "backward"
+        case Update():
+            return "update"
+
+
+def _moves(program: Program, machine: Machine, op: Op) -> tuple[Counters, Counters]:
+    """Broadcasts of one operation and sample, and its reductions and ring transfers, on its layer's cores."""
     match op:
         case OutputError():
-            return Counters()
+            return Counters(), Counters()
         case Forward():
             layer, cores = program.network.layers[op.layer - 1], _cores_of(program, machine, op.layer)
             sums = _reduction(machine, layer.outputs * (machine.pe_rows - 1), along="column")
-            ring = layer.outputs * (cores - 1)
-            broadcast = Counters(row_bus_words=layer.inputs * cores, ring_word_hops=ring)
-            return broadcast + sums + Counters(activation_words=layer.outputs)
+            ring = Counters(ring_word_hops=layer.outputs * (cores - 1))
+            return Counters(row_bus_words=layer.inputs * cores, activation_words=layer.outputs), sums + ring
         case Backward():
             layer, cores = program.network.layers[op.layer - 1], _cores_of(program, machine, op.layer)
             sums = _reduction(machine, layer.inputs * cores * (machine.pe_cols - 1), along="row")
-            return Counters(column_bus_words=layer.outputs, ring_word_hops=layer.inputs * (cores - 1)) + sums
+            ring = Counters(ring_word_hops=layer.inputs * (cores - 1))
+            return Counters(column_bus_words=layer.outputs), sums + ring
         case DirectBackward():
             layer, cores = program.network.layers[op.layer - 1], _cores_of(program, machine, op.layer)
             sums = _reduction(machine, layer.outputs * (machine.pe_rows - 1), along="column")
-            return Counters(row_bus_words=program.network.outputs * cores) + sums
+            return Counters(row_bus_words=program.network.outputs * cores), sums
         case Update():
             layer, cores = program.network.layers[op.layer - 1], _cores_of(program, machine, op.layer)
-            return Counters(row_bus_words=layer.inputs * cores, column_bus_words=layer.outputs)
+            return Counters(row_bus_words=layer.inputs * cores, column_bus_words=layer.outputs), Counters()
 
 
 def _cores_of(program: Program, machine: Machine, layer: int) -> float:

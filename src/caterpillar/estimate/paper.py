@@ -11,7 +11,7 @@ from math import ceil, log2
 
 from caterpillar.checks import Infeasible
 from caterpillar.counters import Counters
-from caterpillar.estimate.events import pass_counters
+from caterpillar.estimate.events import PHASES, pass_phases, phase_of
 from caterpillar.estimate.storage import Storage, storage
 from caterpillar.estimate.traffic import accesses, is_pipelined, matrix_words, multiplied, outputs, with_input_error
 from caterpillar.machine import Machine
@@ -31,15 +31,21 @@ class Estimate:
     """A sample's share of the steady tick: cycles, events and where the words lie; fill and drain are left out.
 
     compute_cycles: MACs / PEs. off_core_cycles: what waiting for off-core words adds. collective_cycles: what
-    reductions, all-gathers and reduce-scatters add. The three sum to cycles_per_sample.
+    reductions, all-gathers and reduce-scatters add. The three sum to cycles_per_sample. phases: events by
+    phase (PHASES).
     """
 
     cycles_per_sample: float
     compute_cycles: float
     off_core_cycles: float
     collective_cycles: float
-    counters: Counters
+    phases: dict[str, Counters]
     storage: Storage
+
+    @property
+    def counters(self) -> Counters:
+        """Events a sample, of all phases."""
+        return sum(self.phases.values(), start=Counters())
 
     @property
     def cycles(self) -> dict[str, float]:
@@ -76,16 +82,21 @@ def estimate(program: Program, machine: Machine, *, input_error: bool = False) -
     if is_pipelined(program):
         collective = max(0.0, collective - compute - off_core)
     cycles = compute + off_core + collective
-    counters = sum(
-        (pass_counters(program, machine, one_pass, placed.off_core_share) for one_pass in program.passes),
-        start=Counters(pe_cycles=machine.pes * cycles),
-    )
+    phases = dict.fromkeys(PHASES, Counters())
+    phases["collective"] = Counters(pe_cycles=machine.pes * collective)
+    phases["off_core"] = Counters(pe_cycles=machine.pes * off_core)
+    for one_pass in passes:
+        for op in one_pass.ops:
+            phases[phase_of(op)] += Counters(pe_cycles=program.macs(op))
+    for one_pass in program.passes:
+        for phase, events in pass_phases(program, machine, one_pass, placed.off_core_share).items():
+            phases[phase] += events
     return Estimate(
         cycles_per_sample=cycles,
         compute_cycles=compute,
         off_core_cycles=off_core,
         collective_cycles=collective,
-        counters=counters,
+        phases=phases,
         storage=placed,
     )
 

@@ -53,6 +53,7 @@ def evaluate(
         counts=answer.counters,
         energy_pj=energy_pj(answer.counters, table),
         energy_range_pj=energy_range_pj(answer.counters, table),
+        energy_by_phase={phase: energy_pj(counts, table) for phase, counts in answer.phases.items()},
         area=area,
         matrix_words=answer.storage.matrix_words,
         activation_words=answer.storage.activation_words,

@@ -21,7 +21,8 @@ class Evaluation:
     macs_per_sample: useful multiply-adds; the first layer's input error and padding are left out.
     cycles: cycles a sample by cause; they sum to cycles_per_sample. Filling and draining a pipeline is left out.
     counts: events a sample. energy_pj: counts times prices, by component. energy_range_pj: a sample's energy with every
-    price at the low end of its range, and at the high end. area: mm2 by component.
+    price at the low end of its range, and at the high end. energy_by_phase: pJ by phase (forward, backward, update,
+    collective, off_core: waiting for off-core words), and in it by component. area: mm2 by component.
     matrix_words, activation_words, off_core_words: words stored (weights, feedback, velocities), words of activations
     and errors alive at once, and the part of the first that lies off-core.
     """
@@ -39,6 +40,7 @@ class Evaluation:
     counts: Counters
     energy_pj: dict[str, float]
     energy_range_pj: tuple[float, float]
+    energy_by_phase: dict[str, dict[str, float]]
     area: dict[str, float]
     matrix_words: int
     activation_words: int
@@ -108,6 +110,7 @@ class Evaluation:
             "energy_pj_per_sample": self.energy_pj_per_sample,
             "energy_pj": dict(self.energy_pj),
             "energy_range_pj": list(self.energy_range_pj),
+            "energy_by_phase": {phase: dict(parts) for phase, parts in self.energy_by_phase.items()},
             "counts": self.counts.as_dict(),
             "power_w": self.power_w,
             "gflops": self.gflops,
