@@ -1,12 +1,15 @@
 """Running the command line as a user does."""
 
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from caterpillar.cli import main
@@ -63,3 +66,20 @@ def refused(run: Callable[..., Ran]) -> Callable[..., str]:
         return ran.err.removeprefix("error: ").removesuffix("\n")
 
     return refused
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small task, four classes of noisy 4 x 4 images, and a network for it, net.toml."""
+    folder = tmp_path_factory.mktemp("tiny")
+    random = np.random.Generator(np.random.Philox(key=1))
+    patterns = random.integers(0, 2, (4, 16)) * 200
+    for part, count in (("train", 120), ("t10k", 40)):
+        labels = random.integers(0, 4, count)
+        images = patterns[labels] + random.integers(0, 55, (count, 16))
+        header = struct.pack(">4I", 0x803, count, 4, 4)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.astype(np.uint8).tobytes())
+        header = struct.pack(">2I", 0x801, count)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.astype(np.uint8).tobytes())
+    (folder / "net.toml").write_text("sizes = [16, 12, 10, 4]\n")
+    return folder

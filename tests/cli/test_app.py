@@ -10,7 +10,7 @@ def test_help_names_every_command(run_process):
     ran = run_process("--help")
     assert ran.status == 0
     assert ran.err == ""
-    for command in ("train", "estimate", "machines", "rules", "networks", "datasets"):
+    for command in ("train", "estimate", "reproduce", "machines", "rules", "networks", "datasets"):
         assert f" {command} " in ran.out
 
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from caterpillar.checks import CaterpillarError
-from caterpillar.cli import datasets, estimate, machines, networks, rules, train
+from caterpillar.cli import cost, datasets, estimate, machines, networks, reproduce, rules, train
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("estimate")(estimate.estimate)
+app.command("cost")(cost.cost)
+app.command("reproduce")(reproduce.reproduce)
 app.command("machines")(machines.machines)
 app.command("rules")(rules.rules)
 app.command("networks")(networks.networks)

@@ -45,7 +45,7 @@ Batch = Annotated[int, _BATCH]
 Momentum = Annotated[float, _MOMENTUM]
 Machine = Annotated[str, typer.Option(help="A preset (see caterpillar machines) or a TOML file.", metavar="MACHINE")]
 Mapping = Annotated[str, typer.Option(help="How the work is placed on the machine: paper.", metavar="MAPPING")]
-Prices = Annotated[str, typer.Option(help="What an event costs: paper, or a TOML file.", metavar="PRICES")]
+Prices = Annotated[str, typer.Option(help="What an event costs: paper, horowitz, cacti, or a TOML file.", metavar="PRICES")]
 MachineNumerics = Annotated[str, typer.Option("--numerics", help=_NUMERICS, metavar="NUMERICS")]
 
 GivenNetwork = Annotated[str | None, _NETWORK]
@@ -69,10 +69,9 @@ GivenLearningRate = Annotated[
 GivenEpochs = Annotated[
     int | None, typer.Option(help="Times through the training images. Default: 10.", metavar="N", parser=_whole)
 ]
-GivenThreads = Annotated[
-    int | None, typer.Option(help="Threads; the result is the same for any.", metavar="N", parser=_whole)
-]
+Threads = Annotated[int, typer.Option(help="Threads; the result is the same for any.", metavar="N", parser=_whole)]
 
 Out = Annotated[Path | None, typer.Option(help="The folder to write to.", metavar="DIR")]
+OutFolder = Annotated[Path, typer.Option(help="The folder to write to.", metavar="DIR")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out after its last finished epoch.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]

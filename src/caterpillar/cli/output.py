@@ -29,6 +29,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for row in cells:
         table.add_row(*(_cell(value) for value in row))
     typer.echo(title)
+    print_rich(table)
+
+
+def print_rich(table: Table) -> None:
+    """A rich table on stdout."""
     Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
 
 

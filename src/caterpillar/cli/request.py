@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ class Request:
     settings: Settings
 
 
-def read_request(given: Config, *, threads: int | None, out: Path | None, resume: bool) -> Request:
+def read_request(given: Config, *, threads: int, out: Path | None, resume: bool) -> Request:
     """The run that the options ask for. given: the options that were given, by their config names; network as text.
 
     Resuming takes the run directory's config for options that were not given, and refuses those that differ.
@@ -80,13 +81,15 @@ def _resumed(given: Config, out: Path | None) -> Config:
         raise UsageError("--resume needs --out, the run directory to go on with")
     stored = read_config(out)
     refuse_difference(out, stored, given)
-    missing = [field for field in ("network", "learning_rate", *DEFAULTS) if field not in stored]
-    if missing:
-        raise OutputError(f"{out / CONFIG} is damaged: {missing[0]} is missing")
+    default: Config = {"network": _network_config(parse_network(DEFAULT_NETWORK)), "learning_rate": 0.01, **DEFAULTS}
+    for field, pattern in default.items():
+        value: Any = stored.get(field)
+        if type(value) is not type(pattern) or (field == "network" and set(value) != set(pattern)):
+            raise OutputError(f"{out / CONFIG} is damaged: {field} is {json.dumps(value)}")
     return {**stored, **given}
 
 
-def _request(config: Config, threads: int | None) -> Request:
+def _request(config: Config, threads: int) -> Request:
     from caterpillar.train import Settings
     from caterpillar.train.learning_rates import default_learning_rate
 
@@ -99,7 +102,7 @@ def _request(config: Config, threads: int | None) -> Request:
         seed=config["seed"],
         epochs=config["epochs"],
         numerics=config["numerics"],
-        **({} if threads is None else {"threads": threads}),
+        threads=threads,
     )
     return Request(config=config, network=network, rule=rule, program=rule(network), settings=settings)
 

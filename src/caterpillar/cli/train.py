@@ -36,7 +36,7 @@ def train(
     samples: options.GivenSamples = None,
     seed: options.GivenSeed = None,
     data: options.GivenData = None,
-    threads: options.GivenThreads = None,
+    threads: options.Threads = 1,
     out: options.Out = None,
     resume: options.Resume = False,
     json: options.Json = False,
@@ -94,11 +94,12 @@ def _run(request: Request, out: Path | None, *, resume: bool, quiet: bool) -> tu
         _print_start(request, state, out)
     with Bar() as bar:
 
-        def show(epoch: int, done: int) -> None:
+        def show(done: int) -> None:
             so_far = f", accuracy {metrics[-1]['accuracy']:.2%}" if metrics else ""
-            bar.update(f"epoch {epoch} of {settings.epochs}{so_far}", done, len(dataset.train))
+            bar.update(f"epoch {len(metrics) + 1} of {settings.epochs}{so_far}", done, len(dataset.train))
 
         try:
+            show(0)
             for epoch in train_epochs(
                 request.program, dataset.train, settings, test=dataset.test, state=state, on_progress=show
             ):
@@ -167,7 +168,7 @@ def _print_start(request: Request, state: State, out: Path | None) -> None:
 
 def _print_epoch(line: Metrics) -> None:
     loss, percent, seconds = line["train_loss"], 100 * line["accuracy"], line["train_seconds"]
-    typer.echo(f"{line['epoch']:5}  {loss:10.4f}  {percent:11.2f}  {seconds:11.2f}")
+    typer.echo(f"{line['epoch']:5}  {loss:10.4g}  {percent:11.2f}  {seconds:11.2f}")
 
 
 def _print_end(metrics: list[Metrics], weights_sha256: str, out: Path | None) -> None:
