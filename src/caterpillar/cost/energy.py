@@ -14,6 +14,7 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "fpu": ("fma",),
     "pe_memory": ("pe_sram_read_words", "pe_sram_write_words", "mem_b_read_words", "mem_b_write_words"),
     "core_memory": ("core_sram_read_words", "core_sram_write_words"),
+    "outside": ("outside_words",),
     "registers": ("register_reads", "register_writes"),
     "buses": ("row_bus_words", "column_bus_words", "neighbour_words"),
     "ring": ("ring_word_hops",),

@@ -57,6 +57,7 @@ def cacti(machine: Machine, volts: float | None = None) -> Prices:
         ring_word_hops=_flight(built, built.core_pitch_mm, flip_flops),
         core_sram_read_words=_off_core(built, "read_pj"),
         core_sram_write_words=_off_core(built, "write_pj"),
+        outside_words=figures.OUTSIDE_WORD_PJ,
         activation_words=_activation(logic, flip_flops),
         pe_cycles=Price.sum(
             (

@@ -115,6 +115,7 @@ class Prices:
     ring_word_hops: Price
     core_sram_read_words: Price
     core_sram_write_words: Price
+    outside_words: Price
     activation_words: Price
     pe_cycles: Price
     machine: Machine | None = None

@@ -19,6 +19,7 @@ class Counters:
     neighbour_words: words over a link between neighbouring PEs.
     ring_word_hops: words times hops on the ring of cores, column links between the core rows included.
     core_sram_read_words, core_sram_write_words: a core's off-core SRAM.
+    outside_words: words from outside the chip: a sample's inputs and its label.
     activation_words: words through an activation unit.
     pe_cycles: PEs times cycles (what leaks and what the clock tree drives).
     """
@@ -36,6 +37,7 @@ class Counters:
     ring_word_hops: Count = 0
     core_sram_read_words: Count = 0
     core_sram_write_words: Count = 0
+    outside_words: Count = 0
     activation_words: Count = 0
     pe_cycles: Count = 0
 

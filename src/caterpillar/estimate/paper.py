@@ -20,6 +20,8 @@ from caterpillar.program import Backward, DirectBackward, Forward, Op, OutputErr
 # Fig. 10 shows batches up to 8 at the speed of single samples (as SGD), 50 and 100 as matrix products.
 SMALL_BATCH = 8
 
+LABEL_WORDS = 1  # a class's number
+
 # Fitted, not printed: on N2 the paper's SGD and CP bars imply 5.24 words a cycle and core from the off-core SRAM.
 # Its port is 4 words wide there (Machine.core_sram_words_per_cycle); other widths are taken in proportion.
 FITTED_OFF_CORE_WORDS_PER_CYCLE = 5.24
@@ -83,6 +85,7 @@ def estimate(program: Program, machine: Machine, *, input_error: bool = False) -
         collective = max(0.0, collective - compute - off_core)
     cycles = compute + off_core + collective
     phases = dict.fromkeys(PHASES, Counters())
+    phases["forward"] = Counters(outside_words=program.network.inputs + LABEL_WORDS)
     phases["collective"] = Counters(pe_cycles=machine.pes * collective)
     phases["off_core"] = Counters(pe_cycles=machine.pes * off_core)
     for one_pass in passes:

@@ -54,6 +54,13 @@ LOGIC_LEAKAGE_MW_PER_MM2 = Price(
 REGISTER_FILE_PJ = {16: 0.12, 64: 0.23}
 REGISTER_FILE_SOURCE = "16-bit register file of 16 words 0.12, of 64 words 0.23 pJ, Pedram et al. 2017 (Dark Memory)"
 
+OUTSIDE_WORD_PJ = Price(
+    value=640.0,
+    range=(325.0, 650.0),
+    source="a 16-bit word from DRAM, Pedram et al. 2017 (Dark Memory); range: a quarter of 1300 to 2600 pJ for 64 "
+    "bits, Horowitz ISSCC 2014; the memory's own technology, not scaled with the node",
+)
+
 INTEGER_ADD_PJ = Price(
     value=0.05,
     range=(0.03, 0.1),
