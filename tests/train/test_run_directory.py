@@ -28,12 +28,19 @@ def run_of(path: Path, epochs: int) -> RunDirectory:
     run = create_run(path, dict(STARTED))
     for epoch in range(1, epochs + 1):
         record(run, epoch)
+    run.close()
     return run
+
+
+def resumed(path: Path, config: dict) -> RunDirectory:
+    """Opened and closed again: tests read and record without holding the lock."""
+    with resume_run(path, config) as run:
+        return run
 
 
 def test_what_was_recorded_comes_back(tmp_path: Path):
     run_of(tmp_path / "run", 2)
-    run = resume_run(tmp_path / "run", dict(STARTED))
+    run = resumed(tmp_path / "run", dict(STARTED))
     checkpoint = run.checkpoint()
     assert checkpoint is not None
     assert checkpoint.epoch == 2
@@ -45,7 +52,7 @@ def test_what_was_recorded_comes_back(tmp_path: Path):
 
 def test_a_run_killed_before_its_first_epoch_starts_from_nothing(tmp_path: Path):
     run_of(tmp_path / "run", 0)
-    run = resume_run(tmp_path / "run", dict(STARTED))
+    run = resumed(tmp_path / "run", dict(STARTED))
     assert run.checkpoint() is None
     assert run.metrics() == []
 
@@ -58,7 +65,7 @@ def test_a_line_past_the_checkpoint_whole_or_torn_is_dropped(torn: int):
         line = json.dumps({"epoch": 3, "train_loss": 0.3333}) + "\n"
         with (path / METRICS).open("a") as file:
             file.write(line[:torn])
-        run = resume_run(path, dict(STARTED))
+        run = resumed(path, dict(STARTED))
         assert [metrics["epoch"] for metrics in run.metrics()] == [1, 2]
         record(run, 3)
         assert [json.loads(line)["epoch"] for line in (path / METRICS).read_text().splitlines()] == [1, 2, 3]
@@ -69,7 +76,7 @@ def test_a_lost_line_is_damage(tmp_path: Path):
     metrics = tmp_path / "run" / METRICS
     metrics.write_text(metrics.read_text().splitlines(keepends=True)[1])
     with pytest.raises(OutputError, match=r"metrics.jsonl is damaged: it lacks lines of the 2 finished epochs$"):
-        resume_run(tmp_path / "run", dict(STARTED))
+        resumed(tmp_path / "run", dict(STARTED))
 
 
 @given(cut=st.integers(0, 700))
@@ -81,39 +88,39 @@ def test_a_damaged_checkpoint_is_refused_by_name(cut: int):
         assert cut < len(content)
         (path / CHECKPOINT).write_bytes(content[:cut])
         with pytest.raises(OutputError, match=r"checkpoint\.npz is damaged: "):
-            resume_run(path, dict(STARTED))
+            resumed(path, dict(STARTED))
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path):
     run_of(tmp_path / "run", 1)
     np.savez(tmp_path / "run" / CHECKPOINT, weights_1=np.array([print], dtype=object))
     with pytest.raises(OutputError, match=r"checkpoint\.npz is damaged: Object arrays cannot be loaded"):
-        resume_run(tmp_path / "run", dict(STARTED))
+        resumed(tmp_path / "run", dict(STARTED))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path):
     run_of(tmp_path / "run", 1)
-    other = create_run(tmp_path / "other", {**STARTED, "rule": "cp"})
-    record(other, 1)
+    with create_run(tmp_path / "other", {**STARTED, "rule": "cp"}) as other:
+        record(other, 1)
     (tmp_path / "other" / CHECKPOINT).replace(tmp_path / "run" / CHECKPOINT)
     with pytest.raises(OutputError, match=r"checkpoint\.npz belongs to another run than config\.json beside it$"):
-        resume_run(tmp_path / "run", dict(STARTED))
+        resumed(tmp_path / "run", dict(STARTED))
 
 
 def test_a_field_that_differs_is_named_with_both_values(tmp_path: Path):
     run_of(tmp_path / "run", 1)
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
     with pytest.raises(OutputError, match=r"^--resume: learning_rate of the run .*/run is 0.01, got 0.02; it cannot"):
-        resume_run(tmp_path / "run", {**STARTED, "learning_rate": 0.02})
+        resumed(tmp_path / "run", {**STARTED, "learning_rate": 0.02})
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
 
 
 def test_a_run_may_be_prolonged_but_not_cut(tmp_path: Path):
     run_of(tmp_path / "run", 2)
-    resume_run(tmp_path / "run", {**STARTED, "epochs": 5})
+    resumed(tmp_path / "run", {**STARTED, "epochs": 5})
     assert json.loads((tmp_path / "run" / CONFIG).read_text())["epochs"] == 5
     with pytest.raises(OutputError, match=r"^--epochs 1 is less than the 2 that the run .* has finished$"):
-        resume_run(tmp_path / "run", {**STARTED, "epochs": 1})
+        resumed(tmp_path / "run", {**STARTED, "epochs": 1})
 
 
 def test_an_existing_run_is_not_overwritten(tmp_path: Path):
@@ -156,10 +163,10 @@ def test_a_read_only_folder_is_refused_before_anything_is_run():
 
 def test_nothing_to_resume(tmp_path: Path):
     with pytest.raises(OutputError, match=r"^--resume: .*/none holds no run \(config.json is missing\)$"):
-        resume_run(tmp_path / "none", dict(STARTED))
+        resumed(tmp_path / "none", dict(STARTED))
     (tmp_path / CONFIG).write_text("{")
     with pytest.raises(OutputError, match=r"config\.json is damaged: "):
-        resume_run(tmp_path, dict(STARTED))
+        resumed(tmp_path, dict(STARTED))
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -172,6 +179,13 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: py
     with pytest.raises(OutputError, match=r"cannot be written: No space left on device$"):
         record(run, 2)
     monkeypatch.undo()
-    checkpoint = resume_run(tmp_path / "run", dict(STARTED)).checkpoint()
+    checkpoint = resumed(tmp_path / "run", dict(STARTED)).checkpoint()
     assert checkpoint is not None
     assert checkpoint.epoch == 1
+
+
+def test_two_processes_cannot_write_one_run(tmp_path: Path):
+    refusal = pytest.raises(OutputError, match=r"^the run .*/run is being written by another process$")
+    with create_run(tmp_path / "run", dict(STARTED)), refusal:  # locks bind open folders: one process can play both
+        resumed(tmp_path / "run", dict(STARTED))
+    assert resumed(tmp_path / "run", dict(STARTED)).metrics() == []

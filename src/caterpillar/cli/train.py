@@ -13,7 +13,7 @@ from caterpillar.cli import options
 if TYPE_CHECKING:
     from caterpillar.cli.request import Request
     from caterpillar.datasets import Dataset
-    from caterpillar.train import State
+    from caterpillar.train import Epoch, State
     from caterpillar.train.run_directory import Config, Metrics, RunDirectory
 
 MILESTONES = (80, 85, 88, 90, 91, 92, 93, 94, 95)  # percent; Li and Pedram 2017, Fig. 5, and one more
@@ -81,61 +81,71 @@ def epochs_to(metrics: list[Metrics]) -> dict[str, int | None]:
 
 def _run(request: Request, out: Path | None, *, resume: bool, quiet: bool) -> tuple[list[Metrics], str]:
     """Train; give the metrics of all epochs (those before a resume too) and the fingerprint of the weights."""
-    from caterpillar.cli.progress import Bar
     from caterpillar.cli.request import load_data
     from caterpillar.train import initial_state
+
+    dataset = load_data(request)
+    initial = initial_state(request.program, request.settings)
+    if out is None:
+        return _train(request, dataset, initial, None, quiet=quiet)
+    with _open_run(request, dataset, out, resume=resume) as run:
+        return _train(request, dataset, _restored(initial, run), run, quiet=quiet)
+
+
+def _train(
+    request: Request, dataset: Dataset, state: State, run: RunDirectory | None, *, quiet: bool
+) -> tuple[list[Metrics], str]:
+    from caterpillar.cli.progress import Bar
     from caterpillar.train import train as train_epochs
 
-    dataset, settings = load_data(request), request.settings
-    run = _open_run(request, dataset, out, resume=resume)
-    state = _restored(initial_state(request.program, settings), run)
+    program, samples, settings = request.program, dataset.train, request.settings
     metrics = run.metrics() if run else []
     if not quiet:
-        _print_start(request, state, out)
+        _print_start(request, state, run)
     with Bar() as bar:
 
         def show(done: int) -> None:
             so_far = f", accuracy {metrics[-1]['accuracy']:.2%}" if metrics else ""
-            bar.update(f"epoch {len(metrics) + 1} of {settings.epochs}{so_far}", done, len(dataset.train))
+            bar.update(f"epoch {len(metrics) + 1} of {settings.epochs}{so_far}", done, len(samples))
 
         try:
             show(0)
-            for epoch in train_epochs(
-                request.program, dataset.train, settings, test=dataset.test, state=state, on_progress=show
-            ):
+            for epoch in train_epochs(program, samples, settings, test=dataset.test, state=state, on_progress=show):
                 state = epoch.state
-                line: Metrics = {
-                    "epoch": epoch.epoch,
-                    "train_loss": epoch.train_loss,
-                    "accuracy": epoch.accuracy,
-                    "train_seconds": epoch.train_seconds,
-                }
+                line = _metrics(epoch)
                 if run:
                     run.record(line, weights=state.weights, velocity=state.velocity)
                 metrics.append(line)
                 if not quiet:
                     bar.aside(lambda line=line: _print_epoch(line))
         except KeyboardInterrupt:
-            raise Interrupted(_how_to_go_on(len(metrics), out)) from None
+            raise Interrupted(_how_to_go_on(len(metrics), run)) from None
     return metrics, state.weights_sha256
 
 
-def _open_run(request: Request, dataset: Dataset, out: Path | None, *, resume: bool) -> RunDirectory | None:
+def _metrics(epoch: Epoch) -> Metrics:
+    return {
+        "epoch": epoch.epoch,
+        "train_loss": epoch.train_loss,
+        "accuracy": epoch.accuracy,
+        "train_seconds": epoch.train_seconds,
+    }
+
+
+def _open_run(request: Request, dataset: Dataset, out: Path, *, resume: bool) -> RunDirectory:
     from caterpillar.train.run_directory import create_run, resume_run, versions
 
-    if out is None:
-        return None
     config = {**request.config, "data_sha256": dataset.sha256()}
     run = resume_run(out, config) if resume else create_run(out, config)
     run.note_versions({**versions(), "threads": request.settings.threads})
     return run
 
 
-def _restored(state: State, run: RunDirectory | None) -> State:
+def _restored(state: State, run: RunDirectory) -> State:
     """The state that the run directory keeps, if it does; feedback comes from the seed again."""
     from dataclasses import replace
 
-    checkpoint = run.checkpoint() if run else None
+    checkpoint = run.checkpoint()
     if checkpoint is None:
         return state
     return replace(state, epoch=checkpoint.epoch, weights=checkpoint.weights, velocity=checkpoint.velocity)
@@ -152,7 +162,7 @@ def _document(request: Request, metrics: list[Metrics], weights_sha256: str) -> 
     }
 
 
-def _print_start(request: Request, state: State, out: Path | None) -> None:
+def _print_start(request: Request, state: State, run: RunDirectory | None) -> None:
     config = request.config
     typer.echo(
         f"{request.network.name}, {request.rule.label}, learning rate {config['learning_rate']:g}, "
@@ -161,8 +171,8 @@ def _print_start(request: Request, state: State, out: Path | None) -> None:
     if state.epoch >= request.settings.epochs:
         typer.echo(f"Nothing to do: {state.epoch} of {request.settings.epochs} epochs are finished already.")
         return
-    if state.epoch:
-        typer.echo(f"Going on after epoch {state.epoch} of {out}.")
+    if run and state.epoch:
+        typer.echo(f"Going on after epoch {state.epoch} of {run.path}.")
     typer.echo("epoch  train loss  accuracy, %  training, s")
 
 
@@ -179,7 +189,7 @@ def _print_end(metrics: list[Metrics], weights_sha256: str, out: Path | None) ->
         typer.echo(f"run directory: {out}")
 
 
-def _how_to_go_on(finished: int, out: Path | None) -> str:
-    if out is None:
+def _how_to_go_on(finished: int, run: RunDirectory | None) -> str:
+    if run is None:
         return f"interrupted after {finished} epochs; nothing is kept (with --out DIR a run can be resumed)"
-    return f"interrupted; {finished} epochs are kept: go on with caterpillar train --resume --out {out}"
+    return f"interrupted; {finished} epochs are kept: go on with caterpillar train --resume --out {run.path}"

@@ -12,6 +12,7 @@ their place, synced and renamed: a kill at any moment loses the epoch under way 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -47,10 +48,21 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDirectory:
-    """An open run directory. Made by create_run or resume_run."""
+    """An open run directory. Made by create_run or resume_run; no other process can open it until it is closed."""
 
     path: Path
     config: Config
+    lock: int  # a descriptor; the system lets go of it when the process ends, however it ends
+
+    def close(self) -> None:
+        """Let others open the run."""
+        os.close(self.lock)
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def record(
         self, metrics: Metrics, *, weights: Sequence[NDArray[Any]], velocity: Sequence[NDArray[Any]] = ()
@@ -96,8 +108,13 @@ def create_run(path: Path, config: Config) -> RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"--out {path} cannot be made: {error.strerror}") from None
-    _replace_text(path / CONFIG, json.dumps(config, indent=2) + "\n")
-    return RunDirectory(path=path, config=config)
+    run = RunDirectory(path=path, config=config, lock=_lock(path))
+    try:
+        _replace_text(path / CONFIG, json.dumps(config, indent=2) + "\n")
+    except OutputError:
+        run.close()
+        raise
+    return run
 
 
 def refuse_existing(path: Path) -> None:
@@ -130,17 +147,25 @@ def resume_run(path: Path, config: Config) -> RunDirectory:
     prolonged). Raises OutputError that names the field and both values, or the file that is damaged.
     """
     refuse_difference(path, read_config(path), config)
-    run = RunDirectory(path=path, config=config)
+    run = RunDirectory(path=path, config=config, lock=_lock(path))
+    try:
+        _drop_unfinished(run)
+    except OutputError:
+        run.close()
+        raise
+    return run
+
+
+def _drop_unfinished(run: RunDirectory) -> None:
     checkpoint = run.checkpoint()
-    finished = checkpoint.epoch if checkpoint else 0
-    if config["epochs"] < finished:
-        raise OutputError(f"--epochs {config['epochs']} is less than the {finished} that the run {path} has finished")
+    finished, asked = checkpoint.epoch if checkpoint else 0, run.config["epochs"]
+    if asked < finished:
+        raise OutputError(f"--epochs {asked} is less than the {finished} that the run {run.path} has finished")
     kept = [metrics for metrics in run.metrics() if metrics["epoch"] <= finished]
     if [metrics["epoch"] for metrics in kept] != list(range(1, finished + 1)):
-        raise OutputError(f"{path / METRICS} is damaged: it lacks lines of the {finished} finished epochs")
-    _replace_text(path / METRICS, "".join(json.dumps(metrics) + "\n" for metrics in kept))
-    _replace_text(path / CONFIG, json.dumps(config, indent=2) + "\n")
-    return run
+        raise OutputError(f"{run.path / METRICS} is damaged: it lacks lines of the {finished} finished epochs")
+    _replace_text(run.path / METRICS, "".join(json.dumps(metrics) + "\n" for metrics in kept))
+    _replace_text(run.path / CONFIG, json.dumps(run.config, indent=2) + "\n")
 
 
 def refuse_difference(path: Path, stored: Config, asked: Config) -> None:
@@ -189,6 +214,19 @@ def _read(path: Path) -> str:
         raise OutputError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise OutputError(f"{path} is damaged: {error}") from None
+
+
+def _lock(path: Path) -> int:
+    """Hold the folder for this process alone; a file system without locks goes without."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise OutputError(f"the run {path} is being written by another process") from None
+    except OSError:
+        pass
+    return folder
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:
