@@ -73,6 +73,7 @@ def test_every_price_has_a_source_a_range_and_a_known_component(machine):
     assert all(area.low <= area.value <= area.high for _, area in areas(machine, prices))
 
 
+@settings(deadline=None)
 @given(COUNTS)
 def test_swings_are_the_ranges_one_price_at_a_time(counters):
     prices = cacti(PAPER_A)

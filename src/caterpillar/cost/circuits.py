@@ -172,7 +172,7 @@ def _memory(
         ports=ports,
         banks=banks,
     )
-    return Memory(contenders=tuple(found), clock_hz=machine.clock_hz, lanes=lanes)
+    return Memory(contenders=found, clock_hz=machine.clock_hz, lanes=lanes)
 
 
 def _check_fma(machine: Machine, volts: float) -> None:

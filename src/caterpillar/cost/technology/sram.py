@@ -120,6 +120,7 @@ def designs(
     return [_by_ratio(sram, here[_design(sram)], base[_design(sram)]) for sram in at_45]
 
 
+@cache
 def contenders(
     *,
     node_nm: int,
@@ -129,7 +130,7 @@ def contenders(
     read_cycles: int,
     ports: str = "1RW",
     banks: tuple[int, ...] = (1,),
-) -> list[Sram]:
+) -> tuple[Sram, ...]:
     """Designs that start an access every cycle and answer within read_cycles, least energy a busy cycle first.
 
     banks: the numbers of banks to try. Raises UsageError when the table has no such memory, naming its fastest.
@@ -148,7 +149,7 @@ def contenders(
         )
     fits = [sram for sram in offered if sram.keeps_up(clock_hz) and sram.read_cycles(clock_hz) <= read_cycles]
     if fits:
-        return sorted(fits, key=lambda sram: sram.busy_pj(clock_hz))
+        return tuple(sorted(fits, key=lambda sram: sram.busy_pj(clock_hz)))
     fastest = min(offered, key=lambda sram: max(sram.cycle_ns / sram.banks, sram.access_ns / read_cycles))
     raise UsageError(
         f"no SRAM of {capacity_bytes} bytes in {word_bits}-bit words at {node_nm} nm keeps up with clock_hz "
