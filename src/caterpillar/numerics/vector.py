@@ -413,3 +413,14 @@ def power_of_two(typingctx, ar, exponent):
         return builder.bitcast(builder.shl(biased, ir.Constant(I32, 23)), FLOAT)
 
     return ar.scalar(ar, types.int64), codegen
+
+
+@intrinsic
+def keep_apart(typingctx):
+    """The function that calls this stays a function: it is compiled once, not into every caller."""
+
+    def codegen(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen

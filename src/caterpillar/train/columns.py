@@ -1,25 +1,27 @@
-"""Names of the columns and entries of the driver's tables."""
+"""Names of the entries of the driver's table of integers, T; see layout.py for what lies where."""
 
 PANELS = 2
 MATRIX, FINISH, DIRECT, OUTPUT = 0, 1, 2, 3
 KINDS = {"matrix": MATRIX, "finish": FINISH, "direct": DIRECT, "output": OUTPUT}
 
-# Columns of Tables.steps; a lag of -1 means that the operation is absent.
+# T begins with the run's numbers, and with where its other parts start: in T itself, SCRATCH in F, AHEAD in W
+(BATCH, SAMPLES, BATCHES, CODE, SKIP, THREADS, DEPTH, STEPS) = range(8)
+(LAYER_ROWS, STEP_ROWS, ORDER, LABELS, LISTS, LIST_WORDS, STATUS) = range(8, 15)
+(SCRATCH, SCRATCH_WORDS, AHEAD, AHEAD_WORDS, HEADER) = range(15, 20)
+
+# A step's row; a lag of -1 means that the operation is absent; its constants lie in F
 (KIND, LAYER, LAG, OUTPUT_LAYER, BARRIER, BACKWARD_LAG, UPDATE_LAG, FORWARD_LAG) = range(8)
-(THROUGH_FEEDBACK, HAS_VELOCITY, LOOKS_AHEAD, STEP_COLUMNS) = range(8, 12)
+(THROUGH_FEEDBACK, HAS_VELOCITY, LOOKS_AHEAD, CONSTANTS, STEP_COLUMNS) = range(8, 13)
 
-# Columns of Tables.rates[step, 0 for full batches or 1 for the last one]
-RATE, BOOST, MOMENTUM, VELOCITY_SCALE, GRADIENT_SCALE, AHEAD_RATE, RATE_COLUMNS = range(7)
+# A step's constants, for full batches, and again for the last one
+(RATE, BOOST, MOMENTUM, VELOCITY_SCALE, GRADIENT_SCALE, AHEAD_RATE, RATE_COLUMNS) = range(7)
 
-# Columns of Tables.layers[l], l = 0 for the input; two of each from PANEL_FIRST on, one a panel.
+# A layer's row, 0 for the input; two of each from FIRST on, one a panel; places in F, from WEIGHT on in W
 (SIZE, PAD, ACTIVATION, ACTIVATION_SLOTS, ERROR, ERROR_SLOTS, PARTS, PARTS_SLOTS, PANEL_COUNT) = range(9)
-PANEL_FIRST, PANEL_LAST, STRIDE, WEIGHT, FEEDBACK, FEEDBACK_STRIDE, LAYER_COLUMNS = 9, 11, 13, 15, 17, 19, 20
-
-# Entries of Tables.run
-BATCH, SAMPLES, BATCHES, ACTIVATION_CODE, SKIP, THREADS, RUN_ENTRIES = range(7)
+(FIRST, LAST, STRIDE, WEIGHT, VELOCITY, FEEDBACK, LAYER_COLUMNS) = (9, 11, 13, 15, 17, 19, 21)
 
 STATUS_WORDS = 8  # a thread's: found, tick, layer, code of what; padded to a cache line
 BAD_ACTIVATION, BAD_ERROR = 1, 2
 WHAT = ("", "NaN or infinity among the activations", "NaN or infinity among the errors")
 
-BLOCK_WORDS = 4096  # of a matrix, worked on by several operations while in the first-level cache
+BLOCK_WORDS = 8192  # of a matrix, worked on by several operations while in cache

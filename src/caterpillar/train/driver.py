@@ -1,4 +1,4 @@
-"""The loop over ticks: walks the table of steps and calls kernels on slices of the flat buffers."""
+"""The loop over ticks: walks the table of steps and calls kernels on the flat buffers (T, F, W: see layout.py)."""
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
 
@@ -7,148 +7,151 @@ from __future__ import annotations
 from numba import njit
 
 from caterpillar.numerics.functions import RELU, activate, divide, exp_negative, log, through_slope
-from caterpillar.numerics.vector import add, number, stored
+from caterpillar.numerics.vector import add, keep_apart, number, stored
 from caterpillar.train import columns as c
 from caterpillar.train.barrier import wait
 from caterpillar.train.kernels import backward_rows, list_rows
-from caterpillar.train.matrix_steps import matrix_blocks, thread_rows
-from caterpillar.train.places import activation_base, batch_size, error_base, parts_base
+from caterpillar.train.matrix_step import matrix_step
+from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at
 
 
 @njit(nogil=True)
-def report(status, thread, tick, layer, what):
+def report(T, thread, tick, layer, what):
     """Keep a thread's first NaN or infinity."""
-    at = thread * c.STATUS_WORDS
-    if not status[at]:
-        status[at], status[at + 1], status[at + 2], status[at + 3] = 1, tick, layer, what
+    at = T[c.STATUS] + thread * c.STATUS_WORDS
+    if not T[at]:
+        T[at], T[at + 1], T[at + 2], T[at + 3] = 1, tick, layer, what
 
 
-@njit(nogil=True)
+@njit(inline="always")
 def is_finite(x):
     """Neither NaN nor infinity."""
     return x - x == 0
 
 
 @njit(nogil=True)
-def activation_function(ar, t, m, layer, k, count, panel, thread, tick):
+def start_sums(T, F, layer, k, count, panel):
+    """Set the sums of a panel's outputs to +0."""
+    row = layer_row(T, layer)
+    for s in range(count):
+        a = activation_at(T, layer, k, s)
+        F[a + T[row + c.FIRST + panel] : a + T[row + c.LAST + panel]] = 0
+
+
+@njit(nogil=True)
+def activation_function(ar, T, F, layer, k, count, panel, thread, tick):
     """h = f(a) in place; the last layer keeps a, for its softmax needs all of them."""
-    row = t.layers[layer]
-    last_layer = layer == t.layers.shape[0] - 1
+    keep_apart()
+    row = layer_row(T, layer)
     for s in range(count):
-        base = activation_base(t, m, layer, k, s)
-        finite = True
-        for j in range(base + row[c.PANEL_FIRST + panel], base + row[c.PANEL_LAST + panel]):
-            a = m.activations[j]
-            h = a if last_layer else stored(ar, activate(ar, t.run[c.ACTIVATION_CODE], a))
-            finite &= is_finite(a) and is_finite(h)
-            m.activations[j] = h
+        base, finite = activation_at(T, layer, k, s), True
+        for j in range(base + T[row + c.FIRST + panel], base + T[row + c.LAST + panel]):
+            a = F[j]
+            h = a if layer == T[c.DEPTH] else stored(ar, activate(ar, T[c.CODE], a))
+            finite &= is_finite(a) & is_finite(h)
+            F[j] = h
         if not finite:
-            report(m.status, thread, tick, layer, c.BAD_ACTIVATION)
+            report(T, thread, tick, layer, c.BAD_ACTIVATION)
 
 
 @njit(nogil=True)
-def finish_step(ar, t, m, layer, k, count, panel, thread, tick):
+def finish_step(ar, T, F, layer, k, count, panel, thread, tick):
     """d = (sum of the parts, in the order of the panels) f'(h), for this panel of the layer's outputs."""
-    row, next_row = t.layers[layer], t.layers[layer + 1]
-    first, last, parts_words = row[c.PANEL_FIRST + panel], row[c.PANEL_LAST + panel], row[c.PAD]
-    code = t.run[c.ACTIVATION_CODE]
+    keep_apart()
+    row, panels = layer_row(T, layer), T[layer_row(T, layer + 1) + c.PANEL_COUNT]
     for s in range(count):
-        h, d = activation_base(t, m, layer, k, s), error_base(t, layer, k, s)
-        part = parts_base(t, layer + 1, k, s, 0)
+        h, d, part = activation_at(T, layer, k, s), error_at(T, layer, k, s), parts_at(T, layer + 1, k, s, 0)
         finite = True
-        for j in range(first, last):
-            total = m.parts[part + j]
-            for other in range(1, next_row[c.PANEL_COUNT]):
-                total = add(ar, total, m.parts[part + other * parts_words + j])
-            error = stored(ar, through_slope(ar, code, total, m.activations[h + j]))
+        for j in range(T[row + c.FIRST + panel], T[row + c.LAST + panel]):
+            total = F[part + j]
+            for other in range(1, panels):
+                total = add(ar, total, F[part + other * T[row + c.PAD] + j])
+            error = stored(ar, through_slope(ar, T[c.CODE], total, F[h + j]))
             finite &= is_finite(error)
-            m.errors[d + j] = error
+            F[d + j] = error
         if not finite:
-            report(m.status, thread, tick, layer, c.BAD_ERROR)
+            report(T, thread, tick, layer, c.BAD_ERROR)
 
 
 @njit(nogil=True)
-def direct_step(ar, t, m, layer, output_layer, k, count, panel, thread, tick):
+def direct_step(ar, T, F, W, layer, output_layer, k, count, panel, thread, tick):
     """d_l = (d_L B_l^T) f'(h_l), for this panel of the layer's outputs, which are rows of B_l."""
-    row, code = t.layers[layer], t.run[c.ACTIVATION_CODE]
-    first, last = row[c.PANEL_FIRST + panel], row[c.PANEL_LAST + panel]
-    words = m.scratch.size // t.run[c.THREADS]
-    rows, sums = thread_rows(t, m, thread), m.scratch[thread * words :]
+    keep_apart()
+    row, rows, sums = (
+        layer_row(T, layer),
+        T[c.LISTS] + thread * T[c.LIST_WORDS],
+        T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS],
+    )
+    first, last = T[row + c.FIRST + panel], T[row + c.LAST + panel]
+    stride = T[layer_row(T, output_layer) + c.PAD]
     for s in range(count):
-        h, d, e = activation_base(t, m, layer, k, s), error_base(t, layer, k, s), error_base(t, output_layer, k, s)
-        found = list_rows(rows, m.activations, h, first, last, code == RELU and t.run[c.SKIP])
-        base, stride = row[c.FEEDBACK], row[c.FEEDBACK_STRIDE]
-        backward_rows(ar, m.feedback, base, stride, rows, found, m.errors, e, sums, 0)
+        h, d, e = activation_at(T, layer, k, s), error_at(T, layer, k, s), error_at(T, output_layer, k, s)
+        found = list_rows(T, rows, F, h, first, last, T[c.CODE] == RELU and T[c.SKIP])
+        backward_rows(ar, T, F, W, rows, found, T[row + c.FEEDBACK], stride, e, sums)
         finite = True
         for j in range(first, last):
-            error = stored(ar, through_slope(ar, code, sums[j], m.activations[h + j]))
+            error = stored(ar, through_slope(ar, T[c.CODE], F[sums + j], F[h + j]))
             finite &= is_finite(error)
-            m.errors[d + j] = error
+            F[d + j] = error
         if not finite:
-            report(m.status, thread, tick, layer, c.BAD_ERROR)
+            report(T, thread, tick, layer, c.BAD_ERROR)
 
 
 @njit(nogil=True)
-def output_step(ar, t, m, layer, k, count, thread):
+def output_step(ar, T, F, totals, layer, k, count, thread):
     """Softmax, loss and d_L = h_L - onehot. Every thread computes all of it and writes the panels it owns."""
-    row, threads = t.layers[layer], t.run[c.THREADS]
-    words = m.scratch.size // threads
-    exps = m.scratch[thread * words :]
+    keep_apart()
+    row, exps = layer_row(T, layer), T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS]
     for s in range(count):
-        a, d = activation_base(t, m, layer, k, s), error_base(t, layer, k, s)
-        label = m.labels[m.order[k * t.run[c.BATCH] + s]]
+        a, d = activation_at(T, layer, k, s), error_at(T, layer, k, s)
+        label = T[T[c.LABELS] + T[T[c.ORDER] + k * T[c.BATCH] + s]]
         best = 0
-        for j in range(1, row[c.SIZE]):
-            if m.activations[a + j] > m.activations[a + best]:
+        for j in range(1, T[row + c.SIZE]):
+            if F[a + j] > F[a + best]:
                 best = j
-        highest = m.activations[a + best]
         total = number(ar, 0.0)
-        for j in range(row[c.SIZE]):
-            exps[j] = exp_negative(ar, add(ar, m.activations[a + j], -highest))
-            total = add(ar, total, exps[j])
-        for panel in range(thread, row[c.PANEL_COUNT], threads):
-            for j in range(row[c.PANEL_FIRST + panel], row[c.PANEL_LAST + panel]):
-                h = stored(ar, divide(ar, exps[j], total))
-                m.errors[d + j] = stored(ar, add(ar, h, number(ar, -1.0 if j == label else 0.0)))
+        for j in range(T[row + c.SIZE]):
+            F[exps + j] = exp_negative(ar, add(ar, F[a + j], -F[a + best]))
+            total = add(ar, total, F[exps + j])
+        for panel in range(thread, T[row + c.PANEL_COUNT], T[c.THREADS]):
+            for j in range(T[row + c.FIRST + panel], T[row + c.LAST + panel]):
+                h = stored(ar, divide(ar, F[exps + j], total))
+                F[d + j] = stored(ar, add(ar, h, number(ar, -1.0 if j == label else 0.0)))
         if thread == 0:
-            m.totals[0] += log(float(total)) + (float(highest) - float(m.activations[a + label]))
-            m.totals[1] += best == label
+            totals[0] += log(float(total)) + (float(F[a + best]) - float(F[a + label]))
+            totals[1] += best == label
 
 
 @njit(nogil=True)
-def matrix_step(ar, t, m, n, panel, thread, tick):
-    """Backward, update and forward of one panel."""
-    step = t.steps[n]
-    layer, k = step[c.LAYER], tick - step[c.FORWARD_LAG]
-    count = batch_size(t.run, k) if step[c.FORWARD_LAG] >= 0 else 0
-    row = t.layers[layer]
-    for s in range(count):
-        base = activation_base(t, m, layer, k, s)
-        m.activations[base + row[c.PANEL_FIRST + panel] : base + row[c.PANEL_LAST + panel]] = 0
-    matrix_blocks(ar, t, m, n, panel, thread, tick)
-    if count:
-        activation_function(ar, t, m, layer, k, count, panel, thread, tick)
+def one_step(ar, T, F, W, step, panel, thread, tick):
+    """A step of the tick, on a panel that this thread owns."""
+    kind, layer, k = T[step + c.KIND], T[step + c.LAYER], tick - T[step + c.LAG]
+    if kind == c.FINISH:
+        finish_step(ar, T, F, layer, k, batch_size(T, k), panel, thread, tick)
+    elif kind == c.DIRECT:
+        direct_step(ar, T, F, W, layer, T[step + c.OUTPUT_LAYER], k, batch_size(T, k), panel, thread, tick)
+    else:
+        k = tick - T[step + c.FORWARD_LAG]
+        forward = batch_size(T, k) if T[step + c.FORWARD_LAG] >= 0 else 0
+        start_sums(T, F, layer, k, forward, panel)
+        matrix_step(ar, T, F, W, step, panel, thread, tick)
+        activation_function(ar, T, F, layer, k, forward, panel, thread, tick)
 
 
 @njit(nogil=True, cache=True)
-def run(ar, t, m, first_tick, last_tick, thread):
+def run(ar, T, F, W, totals, sync, first_tick, last_tick, thread):
     """Ticks first_tick .. last_tick - 1 of an epoch, as one of the threads."""
-    threads, arrivals = t.run[c.THREADS], 0
+    threads, arrivals = T[c.THREADS], 0
     for tick in range(first_tick, last_tick):
-        for n in range(t.steps.shape[0]):
-            step = t.steps[n]
-            if step[c.BARRIER] and threads > 1:
+        for n in range(T[c.STEPS]):
+            step = T[c.STEP_ROWS] + n * c.STEP_COLUMNS
+            layer = T[step + c.LAYER]
+            if T[step + c.BARRIER] and threads > 1:
                 arrivals += threads
-                wait(m.sync, arrivals)
-            kind, layer, k = step[c.KIND], step[c.LAYER], tick - step[c.LAG]
-            count = batch_size(t.run, k)
-            if kind == c.OUTPUT:
-                output_step(ar, t, m, layer, k, count, thread)
-                continue
-            for panel in range(thread, t.layers[layer, c.PANEL_COUNT], threads):
-                if kind == c.MATRIX:
-                    matrix_step(ar, t, m, n, panel, thread, tick)
-                elif kind == c.FINISH:
-                    finish_step(ar, t, m, layer, k, count, panel, thread, tick)
-                else:
-                    direct_step(ar, t, m, layer, step[c.OUTPUT_LAYER], k, count, panel, thread, tick)
+                wait(sync, arrivals)
+            if T[step + c.KIND] == c.OUTPUT:
+                k = tick - T[step + c.LAG]
+                output_step(ar, T, F, totals, layer, k, batch_size(T, k), thread)
+            else:
+                for panel in range(thread, T[layer_row(T, layer) + c.PANEL_COUNT], threads):
+                    one_step(ar, T, F, W, step, panel, thread, tick)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -13,7 +13,7 @@ import numpy as np
 from caterpillar import numerics
 from caterpillar.checks import Diverged
 from caterpillar.datasets import Samples
-from caterpillar.numerics import Order
+from caterpillar.numerics import Array, Order
 from caterpillar.numerics.functions import ACTIVATION_CODES
 from caterpillar.numerics.vector import Arithmetic, sources_digest
 from caterpillar.program import Program
@@ -22,11 +22,10 @@ from caterpillar.train import columns as c
 from caterpillar.train import layout
 from caterpillar.train.default_order import default_order
 from caterpillar.train.driver import run
-from caterpillar.train.layout import Memory, Stored, Tables
-from caterpillar.train.lowering import Step, lower
+from caterpillar.train.lowering import lower
 from caterpillar.train.random import shuffled
 from caterpillar.train.settings import Settings
-from caterpillar.train.state import State, feedback_shapes
+from caterpillar.train.state import State, matrix_shapes
 
 CHUNK_SECONDS = 0.1  # between returns to Python, so that an interrupt is seen
 DIGEST = sources_digest(Path(__file__).parent, Path(numerics.__file__).parent)
@@ -46,23 +45,16 @@ class Engine:
         order: Order | None,
     ) -> None:
         order = order or default_order(program)
-        steps = lower(program)
-        shapes = [(layer.inputs, layer.outputs) for layer in program.network.layers]
-        self._stored, size = layout.place(shapes, [gemv.bounds for gemv in order.layers])
-        feedback = [shape or (0, 0) for shape in feedback_shapes(program)]
-        self._stored_feedback, feedback_size = layout.place(feedback, [g.bounds if g else (0,) for g in order.feedback])
-        momentum = any(step.update and step.update.momentum for step in steps)
-        self._weights = layout.matrix_buffer(size, settings.numerics)
-        self._velocity = layout.matrix_buffer(size if momentum else 0, settings.numerics)
-        self._feedback = layout.matrix_buffer(feedback_size, settings.numerics)
+        feedback = tuple(gemv.bounds if gemv else (0,) for gemv in order.feedback)
+        weights = tuple(gemv.bounds for gemv in order.layers)
+        bounds = {"weights": weights, "velocity": weights, "feedback": feedback}
+        self._matrices = layout.new_matrices(matrix_shapes(program), bounds, settings.numerics, settings.threads)
         self._fill(state)
-        self._given = state
-        self._settings, self._program = settings, program
-        self._arithmetic = Arithmetic(settings.numerics, DIGEST)
+        self._given, self._settings = state, settings
         self._pool = ThreadPoolExecutor(max_workers=1) if settings.threads > 1 else None
-        self._trainer = self._runner(program, steps, samples)
+        self._trainer = self._runner(program, samples)
         evaluation = Program(rule="evaluate", network=program.network, batch=1, passes=forward_passes(program.network))
-        self._evaluator = self._runner(evaluation, lower(evaluation), test)
+        self._evaluator = self._runner(evaluation, test)
 
     def __enter__(self) -> Engine:
         return self
@@ -76,77 +68,67 @@ class Engine:
     def run_epoch(self, epoch: int, on_progress: Callable[[int], None] | None) -> tuple[float, float]:
         """Train one epoch (from 1); its mean loss and the seconds it took. Raises Diverged."""
         runner = self._trainer
-        runner.memory.order[:] = shuffled(self._settings.seed, epoch, runner.samples)
+        runner.set_order(shuffled(self._settings.seed, epoch, runner.samples))
         seconds = runner.run(epoch, on_progress)
-        for layer, stored in enumerate(self._stored, start=1):
-            if not np.isfinite(numerics.from_storage(stored.read(self._weights), self._settings.numerics)).all():
+        for layer, weights in enumerate(self.state(epoch).weights, start=1):
+            if not np.isfinite(numerics.from_storage(weights, self._settings.numerics)).all():
                 raise Diverged(
                     epoch=epoch, tick=runner.ticks - 1, layer=layer, what="NaN or infinity among the weights"
                 )
-        return float(runner.memory.totals[0]) / runner.samples, seconds
+        return float(runner.totals[0]) / runner.samples, seconds
 
     def accuracy(self) -> float:
         """Share of the test samples that the weights of now class rightly."""
         self._evaluator.run(0, None)
-        return float(self._evaluator.memory.totals[1]) / self._evaluator.samples
+        return float(self._evaluator.totals[1]) / self._evaluator.samples
 
     def state(self, epoch: int) -> State:
         """The weights and velocity of now, copied."""
-        velocity = tuple(
-            stored.read(self._velocity) if given.size else given
-            for stored, given in zip(self._stored, self._given.velocity, strict=True)
+        buffer, empty = self._matrices.buffer, self._matrices.buffer[:0].reshape(0, 0)
+        return State(
+            epoch=epoch,
+            weights=tuple(stored.read(buffer) for stored in self._matrices.weights),
+            velocity=tuple(s.read(buffer) if s.shape != (0, 0) else empty for s in self._matrices.velocity),
+            feedback=self._given.feedback,
         )
-        weights = tuple(stored.read(self._weights) for stored in self._stored)
-        return State(epoch=epoch, weights=weights, velocity=velocity, feedback=self._given.feedback)
 
     def _fill(self, state: State) -> None:
-        buffers: tuple[tuple[numerics.Array, tuple[Stored, ...], tuple[numerics.Array, ...]], ...] = (
-            (self._weights, self._stored, state.weights),
-            (self._velocity, self._stored, state.velocity),
-            (self._feedback, self._stored_feedback, state.feedback),
-        )
-        for buffer, places, matrices in buffers:
-            for stored, matrix in zip(places, matrices, strict=True):
+        for name in ("weights", "velocity", "feedback"):
+            for stored, matrix in zip(getattr(self._matrices, name), getattr(state, name), strict=True):
                 if matrix.size:
-                    stored.write(buffer, matrix)
+                    stored.write(self._matrices.buffer, matrix)
 
-    def _runner(self, program: Program, steps: tuple[Step, ...], samples: Samples) -> Runner:
-        settings = self._settings
-        layers, sizes = layout.layer_table(program.network, steps, program.batch, self._stored, self._stored_feedback)
-        batches = -(-len(samples) // program.batch)
-        code = ACTIVATION_CODES[program.network.activation]
-        entries = (program.batch, len(samples), batches, code, settings.skip_zeros, settings.threads)
-        tables = Tables(
-            steps=layout.step_table(steps),
-            rates=layout.rate_table(steps, program.batch, len(samples), settings.learning_rate, settings.numerics),
-            layers=layers,
-            run=np.array(entries, np.int64),
-        )
-        memory = Memory(
-            weights=layout.kernel_view(self._weights),
-            velocity=layout.kernel_view(self._velocity),
-            feedback=layout.kernel_view(self._feedback),
-            **layout.new_memory(program, settings.numerics, sizes, samples, settings.threads),
-        )
-        return Runner(self._arithmetic, tables, memory, program.ticks(len(samples)), self._pool)
+    def _runner(self, program: Program, samples: Samples) -> Runner:
+        steps, code = lower(program), ACTIVATION_CODES[program.network.activation]
+        T, F = layout.new_tables(program, steps, self._matrices, samples, self._settings, code)
+        W = self._matrices.buffer
+        halves_as_bits = W.view(np.uint16) if W.dtype == np.float16 else W
+        arithmetic = Arithmetic(self._settings.numerics, DIGEST)
+        return Runner(arithmetic, (T, F, halves_as_bits), program.ticks(len(samples)), self._pool)
 
 
 class Runner:
-    """One table of steps on one set of samples."""
+    """The buffers of one table of steps on one set of samples."""
 
     def __init__(
-        self, arithmetic: Arithmetic, tables: Tables, memory: Memory, ticks: int, pool: ThreadPoolExecutor | None
+        self, arithmetic: Arithmetic, buffers: tuple[Array, Array, Array], ticks: int, pool: ThreadPoolExecutor | None
     ) -> None:
-        self._arithmetic, self._tables, self._pool = arithmetic, tables, pool
-        self.memory, self.ticks = memory, ticks
-        self.samples = int(tables.run[c.SAMPLES])
+        self._arithmetic, self._buffers, self._table, self._pool = arithmetic, buffers, buffers[0], pool
+        self.totals = np.zeros(2, np.float64)
+        self._sync = layout.aligned(8, np.int64)
+        self.ticks, self.samples = ticks, int(self._table[c.SAMPLES])
         self._chunk = 16
+        self.set_order(np.arange(self.samples))
         self._call(0, 0)  # compiles, or loads from the cache
+
+    def set_order(self, order: Array) -> None:
+        """In which order to visit the samples."""
+        start = self._table[c.ORDER]
+        self._table[start : start + self.samples] = order
 
     def run(self, epoch: int, on_progress: Callable[[int], None] | None) -> float:
         """All ticks of an epoch; the seconds they took. Raises Diverged."""
-        self.memory.totals[:] = 0
-        self.memory.status[:] = 0
+        self.totals[:] = 0
         seconds, tick = 0.0, 0
         while tick < self.ticks:
             end = min(tick + self._chunk, self.ticks)
@@ -158,21 +140,20 @@ class Runner:
             tick = end
             self._check(epoch)
             if on_progress:
-                on_progress(min(tick * int(self._tables.run[c.BATCH]), self.samples))
+                on_progress(min(tick * int(self._table[c.BATCH]), self.samples))
         return seconds
 
     def _call(self, first: int, last: int) -> None:
-        self.memory.sync[:] = 0
-        other: Future[None] | None = None
-        if self._pool:
-            other = self._pool.submit(run, self._arithmetic, self._tables, self.memory, first, last, 1)
-        run(self._arithmetic, self._tables, self.memory, first, last, 0)
+        self._sync[:] = 0
+        arguments = (self._arithmetic, *self._buffers, self.totals, self._sync, first, last)
+        other = self._pool.submit(run, *arguments, 1) if self._pool else None
+        run(*arguments, 0)
         if other:
             other.result()
 
     def _check(self, epoch: int) -> None:
-        found = self.memory.status.reshape(-1, c.STATUS_WORDS)
-        found = found[found[:, 0] != 0]
-        if len(found):
-            _, tick, layer, what = (int(word) for word in min(found[:, :4].tolist(), key=lambda row: row[1]))
+        start, count = int(self._table[c.STATUS]), int(self._table[c.THREADS]) * c.STATUS_WORDS
+        found = [row for row in self._table[start : start + count].reshape(-1, c.STATUS_WORDS).tolist() if row[0]]
+        if found:
+            _, tick, layer, what = min(found, key=lambda row: row[1])[:4]
             raise Diverged(epoch=epoch, tick=tick, layer=layer, what=c.WHAT[what])

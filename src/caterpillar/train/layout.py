@@ -1,7 +1,11 @@
-"""Where everything lies: the flat buffers of a run, and the tables of numbers that the driver reads.
+"""Where everything lies: three flat buffers that the kernels work on.
 
-Matrices are stored panel by panel; a panel's rows are padded to whole vectors with zeros. Activations, errors and parts
-hold one value for each batch that is under way, in a ring.
+W  matrices in the storage format: weights, velocity, feedback, room for weights looked ahead. Panel by panel; a panel's
+   rows are padded to whole vectors with zeros.
+F  floats: images, then activations, errors and parts of error sums, each with a place for every batch that is under
+   way; constants; scratch.
+T  integers: the run's numbers, a row for each layer and each step (columns.py names the entries), the order of the
+   samples, labels, lists of rows.
 """
 
 from __future__ import annotations
@@ -9,51 +13,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
 from caterpillar.datasets import Samples
-from caterpillar.network import Network
 from caterpillar.numerics import Array, Numerics, from_storage, storage_dtype, sum_dtype, to_storage, wide_dtype
 from caterpillar.program import Program, Update
 from caterpillar.train import columns as c
 from caterpillar.train.default_order import padded
-from caterpillar.train.lowering import Step, slots
-
-
-class Tables(NamedTuple):
-    """Read-only numbers for the driver."""
-
-    steps: Array
-    rates: Array
-    layers: Array
-    run: Array
-
-
-class Memory(NamedTuple):
-    """The buffers of a run."""
-
-    images: Array
-    labels: Array
-    order: Array
-    activations: Array
-    errors: Array
-    parts: Array
-    weights: Array
-    velocity: Array
-    feedback: Array
-    ahead: Array
-    rows: Array
-    scratch: Array
-    totals: Array
-    status: Array
-    sync: Array
+from caterpillar.train.lowering import Buffer, Step, slots
+from caterpillar.train.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Where one matrix of shape (rows, columns) lies in its flat buffer."""
+    """Where one matrix of shape (rows, columns) lies in W; bases: of its panels."""
 
     shape: tuple[int, int]
     bounds: tuple[int, ...]
@@ -80,135 +54,162 @@ class Stored:
         return matrix
 
 
-def place(shapes: Sequence[tuple[int, int]], bounds: Sequence[tuple[int, ...]]) -> tuple[tuple[Stored, ...], int]:
-    """Matrices one after the other in a flat buffer, and the words it needs; an empty shape takes none."""
-    placed: list[Stored] = []
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Matrices:
+    """W, and where a program's matrices lie in it; velocity and feedback have empty shapes where there are none."""
+
+    buffer: Array
+    weights: tuple[Stored, ...]
+    velocity: tuple[Stored, ...]
+    feedback: tuple[Stored, ...]
+    ahead: int
+    ahead_words: int
+
+
+def new_matrices(
+    shapes: dict[str, tuple[tuple[int, int], ...]],
+    bounds: dict[str, tuple[tuple[int, ...], ...]],
+    numerics: Numerics,
+    threads: int,
+) -> Matrices:
+    """Zeros, with a place for every matrix; shapes and bounds are those of weights, velocity and feedback."""
     size = 0
-    for shape, edges in zip(shapes, bounds, strict=True):
-        bases: list[int] = []
-        for first, last in pairwise(edges):
-            bases.append(size)
-            size += shape[0] * padded(last - first)
-        placed.append(Stored(shape=shape, bounds=edges, bases=tuple(bases)))
-    return tuple(placed), size
+    placed: dict[str, list[Stored]] = {}
+    for name, matrices in shapes.items():
+        placed[name] = []
+        for shape, edges in zip(matrices, bounds[name], strict=True):
+            bases: list[int] = []
+            for first, last in pairwise(edges):
+                bases.append(size)
+                size += shape[0] * padded(last - first)
+            placed[name].append(Stored(shape=shape, bounds=edges, bases=tuple(bases)))
+    ahead_words = max(c.BLOCK_WORDS, 4 * max(padded(shape[1]) for shape in shapes["weights"]))
+    return Matrices(
+        buffer=aligned(size + threads * ahead_words, storage_dtype(numerics)),
+        weights=tuple(placed["weights"]),
+        velocity=tuple(placed["velocity"]),
+        feedback=tuple(placed["feedback"]),
+        ahead=size,
+        ahead_words=ahead_words,
+    )
 
 
 def aligned(count: int, dtype: np.dtype[np.generic] | type) -> Array:
     """Zeros that start at a cache line."""
     kind = np.dtype(dtype)
-    raw = np.zeros(max(count, 1) * kind.itemsize + 64, np.uint8)
+    raw = np.zeros(count * kind.itemsize + 64, np.uint8)
     offset = -raw.ctypes.data % 64
-    return raw[offset : offset + max(count, 1) * kind.itemsize].view(kind)
+    return raw[offset : offset + count * kind.itemsize].view(kind)
 
 
-def kernel_view(stored: Array) -> Array:
-    """Numba's view of a storage buffer: halves as their bits."""
-    return stored.view(np.uint16) if stored.dtype == np.float16 else stored
+class Room:
+    """Hands out consecutive places of a buffer, each from a cache line on."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def take(self, words: int) -> int:
+        """Where the next words words start."""
+        start = self.size
+        self.size += padded(words)
+        return start
 
 
-def layer_table(
-    network: Network, steps: Sequence[Step], batch: int, weights: Sequence[Stored], feedback: Sequence[Stored]
-) -> tuple[Array, tuple[int, int, int]]:
-    """Tables.layers, and the words of activations, errors and parts."""
-    table = np.zeros((network.depth + 1, c.LAYER_COLUMNS), np.int64)
-    sizes = [0, 0, 0]
-    for layer, size in enumerate(network.sizes):
-        row = table[layer]
+def new_tables(
+    program: Program, steps: Sequence[Step], matrices: Matrices, samples: Samples, settings: Settings, code: int
+) -> tuple[Array, Array]:
+    """T and F of a run on samples; code is that of the activation function."""
+    network, batch, integers, floats = program.network, program.batch, Room(), Room()
+    widest = max(padded(size) for size in network.sizes)
+    head = np.zeros(c.HEADER, np.int64)
+    integers.take(c.HEADER)
+    head[c.BATCH], head[c.SAMPLES], head[c.BATCHES] = batch, len(samples), -(-len(samples) // batch)
+    head[c.CODE], head[c.SKIP], head[c.THREADS] = code, settings.skip_zeros, settings.threads
+    head[c.DEPTH], head[c.STEPS] = network.depth, len(steps)
+    head[c.LAYER_ROWS] = integers.take((network.depth + 1) * c.LAYER_COLUMNS)
+    head[c.STEP_ROWS] = integers.take(len(steps) * c.STEP_COLUMNS)
+    head[c.ORDER], head[c.LABELS] = integers.take(len(samples)), integers.take(len(samples))
+    head[c.LIST_WORDS] = padded(max(widest, batch))
+    head[c.LISTS] = integers.take(settings.threads * int(head[c.LIST_WORDS]))
+    head[c.STATUS] = integers.take(settings.threads * c.STATUS_WORDS)
+    layers = _layer_rows(program, steps, matrices, floats, len(samples))
+    step_rows = _step_rows(steps, floats)
+    head[c.SCRATCH], head[c.SCRATCH_WORDS] = floats.take(settings.threads * widest), widest
+    head[c.AHEAD], head[c.AHEAD_WORDS] = matrices.ahead, matrices.ahead_words
+    T, F = aligned(integers.size, np.int64), aligned(floats.size, wide_dtype(settings.numerics))
+    T[: c.HEADER] = head
+    for start, values in ((c.LAYER_ROWS, layers), (c.STEP_ROWS, step_rows), (c.LABELS, samples.labels)):
+        T[head[start] : head[start] + values.size] = values.ravel()
+    images = F[: len(samples) * padded(network.inputs)].reshape(len(samples), -1)
+    images[:, : network.inputs] = from_storage(to_storage(samples.images, settings.numerics), settings.numerics)
+    for row, step in zip(step_rows, steps, strict=True):
+        constants = _constants(step, batch, len(samples), settings)
+        F[row[c.CONSTANTS] : row[c.CONSTANTS] + constants.size] = constants
+    return T, F
+
+
+def _layer_rows(program: Program, steps: Sequence[Step], matrices: Matrices, floats: Room, samples: int) -> Array:
+    sizes, batch = program.network.sizes, program.batch
+    rows = np.zeros((len(sizes), c.LAYER_COLUMNS), np.int64)
+    for layer, size in enumerate(sizes):
+        row, before = rows[layer], padded(sizes[layer - 1])
         row[c.SIZE], row[c.PAD] = size, padded(size)
-        parts_size = c.PANELS * padded(network.sizes[layer - 1]) if layer else 0
-        columns = (
-            (c.ACTIVATION, "activation", padded(size)),
-            (c.ERROR, "error", padded(size)),
-            (c.PARTS, "parts", parts_size),
+        if layer == 0:
+            row[c.ACTIVATION] = floats.take(samples * padded(size))
+            continue
+        buffers: tuple[tuple[int, Buffer, int], ...] = (
+            (c.ACTIVATION, ("activation", layer), padded(size)),
+            (c.ERROR, ("error", layer), padded(size)),
+            (c.PARTS, ("parts", layer), c.PANELS * before),
         )
-        for number, (column, buffer, words) in enumerate(columns):
-            if buffer == "activation" and layer == 0:
-                continue  # read from the images
-            count = slots(steps, (buffer, layer))  # pyright: ignore[reportArgumentType]
-            row[column], row[column + 1] = sizes[number], max(count, 1)
-            sizes[number] += count * batch * words
-        if layer:
-            _panel_columns(row, weights[layer - 1], feedback[layer - 1])
-    return table, (sizes[0], sizes[1], sizes[2])
+        for column, buffer, words in buffers:
+            count = slots(steps, buffer)
+            row[column], row[column + 1] = floats.take(count * batch * words), max(count, 1)
+        _panels(row, matrices, layer - 1)
+    return rows
 
 
-def _panel_columns(row: Array, weights: Stored, feedback: Stored) -> None:
-    row[c.PANEL_COUNT] = len(weights.panels)
-    for panel, (first, last, stride, base) in enumerate(weights.panels):
-        row[c.PANEL_FIRST + panel], row[c.PANEL_LAST + panel] = first, last
+def _panels(row: Array, matrices: Matrices, index: int) -> None:
+    row[c.PANEL_COUNT] = len(matrices.weights[index].panels)
+    for panel, (first, last, stride, base) in enumerate(matrices.weights[index].panels):
+        row[c.FIRST + panel], row[c.LAST + panel] = first, last
         row[c.STRIDE + panel], row[c.WEIGHT + panel] = stride, base
-    for panel, (_, _, stride, base) in enumerate(feedback.panels):
-        row[c.FEEDBACK + panel], row[c.FEEDBACK_STRIDE] = base, stride
+    for column, stored in ((c.VELOCITY, matrices.velocity[index]), (c.FEEDBACK, matrices.feedback[index])):
+        row[column : column + len(stored.bases)] = stored.bases
 
 
-def step_table(steps: Sequence[Step]) -> Array:
-    """Tables.steps."""
-    table = np.zeros((len(steps), c.STEP_COLUMNS), np.int64)
-    for row, step in zip(table, steps, strict=True):
+def _step_rows(steps: Sequence[Step], floats: Room) -> Array:
+    rows = np.zeros((len(steps), c.STEP_COLUMNS), np.int64)
+    for row, step in zip(rows, steps, strict=True):
         row[c.KIND], row[c.LAYER], row[c.LAG] = c.KINDS[step.kind], step.layer, step.lag
         row[c.OUTPUT_LAYER], row[c.BARRIER] = step.output_layer, step.barrier
-        for column, op in ((c.BACKWARD_LAG, step.backward), (c.UPDATE_LAG, step.update), (c.FORWARD_LAG, step.forward)):
+        lags = ((c.BACKWARD_LAG, step.backward), (c.UPDATE_LAG, step.update), (c.FORWARD_LAG, step.forward))
+        for column, op in lags:
             row[column] = op.lag if op else -1
         row[c.THROUGH_FEEDBACK] = step.backward is not None and step.backward.through == "feedback"
         row[c.HAS_VELOCITY] = step.update is not None and step.update.momentum != 0
         row[c.LOOKS_AHEAD] = step.forward is not None and step.forward.lookahead != 0
-    return table
+        row[c.CONSTANTS] = floats.take(2 * c.RATE_COLUMNS)
+    return rows
 
 
-def rate_table(steps: Sequence[Step], batch: int, samples: int, learning_rate: float, numerics: Numerics) -> Array:
-    """Tables.rates: constants, rounded once to the format that products are added in.
+def _constants(step: Step, batch: int, samples: int, settings: Settings) -> Array:
+    """A step's constants, rounded once to the format that products are added in.
 
     Without momentum a last, smaller batch of size b has its own rate, lr / b. With momentum the rate stays that of a
     full batch, since the velocity holds sums over full batches; the small batch's gradient is scaled up (BOOST).
     """
-    table = np.zeros((len(steps), 2, c.RATE_COLUMNS), np.float64)
-    for number, step in enumerate(steps):
-        for last, size in enumerate((batch, samples % batch or batch)):
-            row = table[number, last]
-            if step.update:
-                _update_rates(row, step.update, batch, size, learning_rate)
-            if step.forward and step.forward.lookahead:
-                row[c.AHEAD_RATE] = learning_rate / batch * step.forward.lookahead
-    return table.astype(sum_dtype(numerics)).astype(wide_dtype(numerics))
+    table = np.zeros((2, c.RATE_COLUMNS), np.float64)
+    for row, size in zip(table, (batch, samples % batch or batch), strict=True):
+        if step.update:
+            _update_constants(row, step.update, batch, size, settings.learning_rate)
+        if step.forward and step.forward.lookahead:
+            row[c.AHEAD_RATE] = settings.learning_rate / batch * step.forward.lookahead
+    return table.astype(sum_dtype(settings.numerics)).astype(wide_dtype(settings.numerics)).ravel()
 
 
-def _update_rates(row: Array, update: Update, batch: int, size: int, learning_rate: float) -> None:
+def _update_constants(row: Array, update: Update, batch: int, size: int, learning_rate: float) -> None:
     row[c.RATE] = learning_rate / (batch if update.momentum else size)
     row[c.BOOST] = batch / size
     row[c.MOMENTUM] = update.momentum
     row[c.VELOCITY_SCALE], row[c.GRADIENT_SCALE] = update.velocity_scale, update.gradient_scale
-
-
-def padded_images(samples: Samples, inputs: int, numerics: Numerics) -> Array:
-    """Images rounded to the storage format, a row each, padded to whole vectors."""
-    images = aligned(len(samples) * padded(inputs), wide_dtype(numerics))
-    values = from_storage(to_storage(samples.images, numerics), numerics)
-    images.reshape(len(samples), padded(inputs))[:, :inputs] = values
-    return images
-
-
-def new_memory(
-    program: Program, numerics: Numerics, sizes: tuple[int, int, int], samples: Samples, threads: int
-) -> dict[str, Array]:
-    """Buffers other than weights, velocity and feedback, by their names in Memory."""
-    wide, network = wide_dtype(numerics), program.network
-    widest = max(padded(size) for size in network.sizes)
-    return {
-        "images": padded_images(samples, network.inputs, numerics),
-        "labels": np.ascontiguousarray(samples.labels, np.int64),
-        "order": np.arange(len(samples), dtype=np.int64),
-        "activations": aligned(sizes[0], wide),
-        "errors": aligned(sizes[1], wide),
-        "parts": aligned(sizes[2], wide),
-        "ahead": kernel_view(aligned(threads * max(c.BLOCK_WORDS, 4 * widest), storage_dtype(numerics))),
-        "rows": aligned(threads * max(widest, program.batch), np.int64),
-        "scratch": aligned(threads * widest, wide),
-        "totals": np.zeros(2, np.float64),
-        "status": aligned(threads * c.STATUS_WORDS, np.int64),
-        "sync": aligned(8, np.int64),
-    }
-
-
-def matrix_buffer(size: int, numerics: Numerics) -> Array:
-    """Zeros in the storage format."""
-    return aligned(size, storage_dtype(numerics))

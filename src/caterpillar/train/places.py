@@ -9,32 +9,36 @@ from numba import njit
 from caterpillar.train import columns as c
 
 
-@njit(nogil=True)
-def batch_size(run, k):
+@njit(inline="always")
+def batch_size(T, k):
     """Samples in batch k; 0 outside the epoch."""
-    if k < 0 or k >= run[c.BATCHES]:
-        return 0
-    return min(run[c.BATCH], run[c.SAMPLES] - k * run[c.BATCH])
+    return min(T[c.BATCH], T[c.SAMPLES] - k * T[c.BATCH]) if 0 <= k < T[c.BATCHES] else 0
+
+
+@njit(inline="always")
+def layer_row(T, layer):
+    """Start of a layer's row in T."""
+    return T[c.LAYER_ROWS] + layer * c.LAYER_COLUMNS
 
 
 @njit(nogil=True)
-def activation_base(t, m, layer, k, s):
-    """Start of the activations of sample s in batch k: among the images for layer 0."""
+def activation_at(T, layer, k, s):
+    """Start in F of the activations of sample s in batch k: an image for layer 0."""
+    row = layer_row(T, layer)
     if layer == 0:
-        return m.order[k * t.run[c.BATCH] + s] * t.layers[0, c.PAD]
-    row = t.layers[layer]
-    return row[c.ACTIVATION] + ((k % row[c.ACTIVATION_SLOTS]) * t.run[c.BATCH] + s) * row[c.PAD]
+        return T[row + c.ACTIVATION] + T[T[c.ORDER] + k * T[c.BATCH] + s] * T[row + c.PAD]
+    return T[row + c.ACTIVATION] + ((k % T[row + c.ACTIVATION_SLOTS]) * T[c.BATCH] + s) * T[row + c.PAD]
 
 
-@njit(nogil=True)
-def error_base(t, layer, k, s):
-    """Start of the errors of sample s in batch k."""
-    row = t.layers[layer]
-    return row[c.ERROR] + ((k % row[c.ERROR_SLOTS]) * t.run[c.BATCH] + s) * row[c.PAD]
+@njit(inline="always")
+def error_at(T, layer, k, s):
+    """Start in F of the errors of sample s in batch k."""
+    row = layer_row(T, layer)
+    return T[row + c.ERROR] + ((k % T[row + c.ERROR_SLOTS]) * T[c.BATCH] + s) * T[row + c.PAD]
 
 
-@njit(nogil=True)
-def parts_base(t, layer, k, s, panel):
-    """Start of one panel's part of the error sums through W_layer."""
-    row, words = t.layers[layer], t.layers[layer - 1, c.PAD]
-    return row[c.PARTS] + (((k % row[c.PARTS_SLOTS]) * t.run[c.BATCH] + s) * c.PANELS + panel) * words
+@njit(inline="always")
+def parts_at(T, layer, k, s, panel):
+    """Start in F of one panel's part of the error sums through W_layer."""
+    row, words = layer_row(T, layer), T[layer_row(T, layer - 1) + c.PAD]
+    return T[row + c.PARTS] + (((k % T[row + c.PARTS_SLOTS]) * T[c.BATCH] + s) * c.PANELS + panel) * words

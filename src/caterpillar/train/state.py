@@ -87,7 +87,7 @@ def _feedback_limit(program: Program, layer: int) -> float:
 
 def check_state(state: State, program: Program, settings: Settings) -> None:
     """Raise SpecError unless the state's shapes and formats are those of the program and settings."""
-    expected = initial_shapes(program)
+    expected = matrix_shapes(program)
     for name, shapes in expected.items():
         matrices: tuple[Array, ...] = getattr(state, name)
         if tuple(matrix.shape for matrix in matrices) != shapes:
@@ -100,7 +100,7 @@ def check_state(state: State, program: Program, settings: Settings) -> None:
             )
 
 
-def initial_shapes(program: Program) -> dict[str, tuple[tuple[int, int], ...]]:
+def matrix_shapes(program: Program) -> dict[str, tuple[tuple[int, int], ...]]:
     """The shapes of a program's weights, velocity and feedback; (0, 0) for none."""
     momentum = {op.layer for op in program.ops if isinstance(op, Update) and op.momentum}
     weights = tuple((layer.inputs, layer.outputs) for layer in program.network.layers)

@@ -1,0 +1,105 @@
+"""One panel of a matrix step: blocks of rows that stay in cache while backward, update and forward use them."""
+
+# pyright: basic, reportArgumentType=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from numba import njit
+
+from caterpillar.numerics.functions import RELU
+from caterpillar.train import columns as c
+from caterpillar.train.kernels import (
+    backward_rows,
+    backward_update_rows,
+    forward_rows,
+    gradient_rows,
+    list_rows,
+    look_ahead,
+    update_rows,
+)
+from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at
+
+
+@njit(inline="always")
+def _present(T, lag, tick):
+    """Samples that an operation of this lag works on at this tick."""
+    return batch_size(T, tick - lag) if lag >= 0 else 0
+
+
+@njit(nogil=True)
+def matrix_step(ar, T, F, W, step, panel, thread, tick):
+    """Backward, update and forward, block after block."""
+    layer = T[step + c.LAYER]
+    inputs, stride = T[layer_row(T, layer - 1) + c.SIZE], T[layer_row(T, layer) + c.STRIDE + panel]
+    backward = _present(T, T[step + c.BACKWARD_LAG], tick)
+    update = _present(T, T[step + c.UPDATE_LAG], tick)
+    forward = _present(T, T[step + c.FORWARD_LAG], tick)
+    single = T[c.BATCH] == 1
+    fused = single and backward and T[step + c.BACKWARD_LAG] == T[step + c.UPDATE_LAG] and not T[step + c.HAS_VELOCITY]
+    whole = single and not T[step + c.LOOKS_AHEAD] and not ((backward or update) and forward)
+    rows = inputs if whole else max(4, c.BLOCK_WORDS // stride // 4 * 4)
+    for first in range(0, inputs, rows):
+        last = min(first + rows, inputs)
+        if backward:
+            _backward(ar, T, F, W, step, panel, thread, tick, first, last, backward, fused)
+        if update and not fused:
+            _update(ar, T, F, W, step, panel, thread, tick, first, last, update)
+        if forward:
+            _forward(ar, T, F, W, step, panel, thread, tick, first, last, forward)
+
+
+@njit(nogil=True)
+def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused):
+    """Through the weights or the feedback; fused: and the update of one sample."""
+    layer, k, rows = T[step + c.LAYER], tick - T[step + c.BACKWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
+    row, skip = layer_row(T, layer), T[c.SKIP] and T[c.CODE] == RELU
+    base, stride = (
+        T[row + (c.FEEDBACK if T[step + c.THROUGH_FEEDBACK] else c.WEIGHT) + panel],
+        T[row + c.STRIDE + panel],
+    )
+    for s in range(count):
+        h, d = activation_at(T, layer - 1, k, s), error_at(T, layer, k, s) + T[row + c.FIRST + panel]
+        part = parts_at(T, layer, k, s, panel)
+        found = list_rows(T, rows, F, h, first, last, skip)
+        if fused:
+            rate = F[T[step + c.CONSTANTS] + c.RATE]
+            backward_update_rows(ar, T, F, W, rows, found, base, stride, h, d, part, rate)
+        else:
+            backward_rows(ar, T, F, W, rows, found, base, stride, d, part)
+
+
+@njit(nogil=True)
+def _update(ar, T, F, W, step, panel, thread, tick, first, last, count):
+    """Of one sample without momentum, or by the sum over a batch."""
+    layer, k, rows = T[step + c.LAYER], tick - T[step + c.UPDATE_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
+    row, constants = layer_row(T, layer), T[step + c.CONSTANTS]
+    base, stride = T[row + c.WEIGHT + panel], T[row + c.STRIDE + panel]
+    d = error_at(T, layer, k, 0) + T[row + c.FIRST + panel]
+    if T[c.BATCH] == 1 and not T[step + c.HAS_VELOCITY]:
+        h = activation_at(T, layer - 1, k, 0)
+        found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
+        update_rows(ar, T, F, W, rows, found, base, stride, h, d, F[constants + c.RATE])
+        return
+    for s in range(count):
+        T[rows + s] = activation_at(T, layer - 1, k, s)
+    if k == T[c.BATCHES] - 1:
+        constants += c.RATE_COLUMNS
+    velocity = T[row + c.VELOCITY + panel]
+    gradient_rows(ar, T, F, W, rows, count, base, velocity, stride, first, last, d, T[row + c.PAD], constants)
+
+
+@njit(nogil=True)
+def _forward(ar, T, F, W, step, panel, thread, tick, first, last, count):
+    """With the weights as they are, or as momentum will have made them."""
+    layer, k, rows = T[step + c.LAYER], tick - T[step + c.FORWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
+    row = layer_row(T, layer)
+    base, stride = T[row + c.WEIGHT + panel], T[row + c.STRIDE + panel]
+    if T[step + c.LOOKS_AHEAD]:
+        room = T[c.AHEAD] + thread * T[c.AHEAD_WORDS]
+        rate = F[T[step + c.CONSTANTS] + c.AHEAD_RATE]
+        look_ahead(ar, W, base, T[row + c.VELOCITY + panel], stride, first, last, rate, room)
+        base = room - first * stride
+    for s in range(count):
+        h, a = activation_at(T, layer - 1, k, s), activation_at(T, layer, k, s) + T[row + c.FIRST + panel]
+        found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
+        forward_rows(ar, T, F, W, rows, found, base, stride, h, a)
