@@ -48,7 +48,7 @@ def run_process() -> Callable[..., Ran]:
 
     def run(*arguments: object) -> Ran:
         command = [sys.executable, "-m", "caterpillar", *(str(argument) for argument in arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run

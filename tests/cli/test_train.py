@@ -1,6 +1,8 @@
 """caterpillar train: its JSON, its run directory, kills and resuming, and what is refused."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -265,3 +267,27 @@ def test_divergence_is_one_line_and_status_1(run, tiny):
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("error: training diverged: ")
     assert ran.err.count("\n") == 1
+
+
+def test_a_progress_bar_is_on_stderr_and_only_on_a_terminal(tiny):
+    """stderr is a terminal, stdout a pipe: the bar goes to the one, the table to the other."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "caterpillar", *map(str, task(tiny, "--epochs", 3))]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: _read(ours), b""))
+        out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"epoch 1 of 3" in shown
+    assert b"epoch 3 of 3, accuracy " in shown
+    assert [line[:6].strip() for line in out.splitlines()[2:5]] == ["1", "2", "3"]
+    assert "\x1b" not in out
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # the other end is closed
+        return b""
