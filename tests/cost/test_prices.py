@@ -9,6 +9,7 @@ from caterpillar.checks import SpecError, UsageError
 from caterpillar.cost import COMPONENTS, PAPER, parse_prices
 from caterpillar.cost.prices import Prices
 from caterpillar.counters import Counters
+from caterpillar.machine import PAPER_A
 
 TABLE = files("caterpillar.cost").joinpath("tables", "paper.toml").read_text(encoding="utf-8")
 
@@ -81,3 +82,28 @@ def test_an_unknown_name_and_a_missing_file_are_refused(tmp_path: Path) -> None:
         parse_prices("papper")
     with pytest.raises(UsageError, match=r"cannot be read: No such file"):
         parse_prices(str(tmp_path / "none.toml"))
+
+
+def test_a_users_range_is_read_and_must_hold_the_value(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TABLE.replace("value = 2.63,", "value = 2.63, range = [1.5, 6],", 1))
+    mine = parse_prices(str(path)).of(PAPER_A)
+    assert (mine.fma.low, mine.fma.value, mine.fma.high) == (1.5, 2.63, 6)
+    assert mine.pe_sram_read_words.low == mine.pe_sram_read_words.high == 3.5
+    for wrong, message in (
+        ("[3, 6]", r"pj.fma: Price.range must hold the value 2.63, got \[3, 6\]"),
+        ("[1]", r"pj.fma: range must be \[low, high\], got \[1\]"),
+        ('["a", 6]', r"pj.fma: Price.range must be a number in \[0, 1e\+09\], got 'a'"),
+        ("[-1, 6]", r"pj.fma: Price.range must be a number in \[0, 1e\+09\], got -1"),
+        ("3", r"pj.fma: range must be \[low, high\], got 3"),
+    ):
+        path.write_text(TABLE.replace("value = 2.63,", f"value = 2.63, range = {wrong},", 1))
+        with pytest.raises(SpecError, match=message):
+            parse_prices(str(path))
+
+
+def test_models_by_name_make_the_table_of_a_machine() -> None:
+    for name in ("cacti", "horowitz"):
+        model = parse_prices(name)
+        assert model.name == name
+        assert model.of(PAPER_A).name == name

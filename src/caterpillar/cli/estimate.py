@@ -63,7 +63,7 @@ def _print(answer: Evaluation) -> None:
         ("cycles a sample", f"{answer.cycles_per_sample:,.0f}", ""),
         ("time a sample", f"{answer.seconds_per_sample * 1e6:,.3f}", "us"),
         ("utilization", f"{answer.utilization:.1%}", "of PEs x cycles"),
-        ("energy a sample", f"{answer.energy_pj_per_sample / 1e6:,.3f}", "uJ"),
+        ("energy a sample", f"{answer.energy_pj_per_sample / 1e6:,.3f}", _uj_and_range(answer)),
         ("power", f"{answer.power_w:,.3f}", "W"),
         ("speed", f"{answer.gflops:,.1f}", "GFLOPS"),
         ("efficiency", f"{answer.gflops_per_watt:,.1f}", "GFLOPS/W"),
@@ -73,6 +73,13 @@ def _print(answer: Evaluation) -> None:
     print_table(title, ("figure", "value", "unit"), figures)
     _print_shares("Where the cycles go", "cause", "cycles a sample", answer.cycles)
     _print_shares("Where the energy goes", "component", "pJ a sample", answer.energy_pj)
+    phases = {phase: sum(parts.values()) for phase, parts in answer.energy_by_phase.items()}
+    _print_shares("When the energy goes", "phase", "pJ a sample", phases)
+
+
+def _uj_and_range(answer: Evaluation) -> str:
+    low, high = (pj / 1e6 for pj in answer.energy_range_pj)
+    return "uJ" if low == high else f"uJ, {low:,.1f} to {high:,.1f} by the prices' ranges"
 
 
 def _print_shares(title: str, what: str, unit: str, parts: dict[str, float]) -> None:

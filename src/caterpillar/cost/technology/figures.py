@@ -52,7 +52,10 @@ LOGIC_LEAKAGE_MW_PER_MM2 = Price(
 
 # 16-bit words of a register file of so many words (Pedram et al. 2017, Dark Memory).
 REGISTER_FILE_PJ = {16: 0.12, 64: 0.23}
-REGISTER_FILE_SOURCE = "16-bit register file of 16 words 0.12, of 64 words 0.23 pJ, Pedram et al. 2017 (Dark Memory)"
+REGISTER_FILE_SOURCE = (
+    "16-bit register file of 16 words 0.12, of 64 words 0.23 pJ, Pedram et al. 2017 (Dark Memory), the smaller one for "
+    "fewer words; low: half (our judgement); high: the larger one"
+)
 
 OUTSIDE_WORD_PJ = Price(
     value=640.0,
