@@ -34,7 +34,7 @@ def test_sensitivity_and_pictures(run, tmp_path):
     assert low < document["run"]["energy_pj_per_sample"] < high
     widths = [swing["high_pj"] - swing["low_pj"] for swing in document["sensitivity"]]
     assert widths == sorted(widths, reverse=True)
-    for name in ("floorplan.svg", "tornado.svg"):
+    for name in ("floorplan.svg", "tornado.svg", "energy.svg"):
         assert (tmp_path / "out" / name).read_text().startswith("<?xml")
 
 

@@ -41,31 +41,45 @@ def cost(
 ) -> None:
     """Area and peak power of a machine by component, what each event costs and how sure that is.
 
-    --out writes the floorplan to scale, and with --sensitivity a tornado plot.
+    --out writes the floorplan to scale, and with --sensitivity a tornado plot and the run's energy under every table.
     """
-    from caterpillar.checks import Infeasible, UsageError
     from caterpillar.cli.output import print_json
     from caterpillar.cost import parse_prices
-    from caterpillar.evaluate import evaluate
     from caterpillar.machine import parse_machine
-    from caterpillar.network import parse_network
-    from caterpillar.rules import parse_rule
 
     target = parse_machine(machine)
     table = parse_prices(prices).of(target) if volts is None else _at_volts(prices, target, volts)
-    answer = None
-    if sensitivity:
-        learning = parse_rule(rule, batch=batch)
-        answer = evaluate(parse_network(network), learning, target, mapping=mapping, prices=table)
-        if isinstance(answer, Infeasible):
-            raise UsageError(f"--sensitivity: {network}, {learning.label} on {target.name} does not fit: {answer}")
+    runs = _runs(target, table, network, rule, batch, mapping) if sensitivity else {}
+    answer = runs.get(table.name)
     document = _document(target, table, volts, answer)
     if out is not None:
-        document["files"] = _pictures(target, table, answer, out)
+        document["files"] = _pictures(target, table, runs, out)
     if json:
         print_json(document)
     else:
         _print(target, table, document)
+
+
+def _runs(machine: Machine, table: Prices, network: str, rule: str, batch: int, mapping: str) -> dict[str, Evaluation]:
+    """The run under the table asked for, and under every shipped one that has prices for this machine."""
+    from caterpillar.checks import Infeasible, UsageError
+    from caterpillar.cost import SHIPPED, parse_prices
+    from caterpillar.evaluate import evaluate
+    from caterpillar.network import parse_network
+    from caterpillar.rules import parse_rule
+
+    net, learning = parse_network(network), parse_rule(rule, batch=batch)
+    runs: dict[str, Evaluation] = {}
+    for pricing in (table, *(parse_prices(name) for name in SHIPPED if name != table.name)):
+        try:
+            prices = pricing.of(machine)
+        except UsageError:  # of another node, or it knows no such memory
+            continue
+        answer = evaluate(net, learning, machine, mapping=mapping, prices=prices)
+        if isinstance(answer, Infeasible):
+            raise UsageError(f"--sensitivity: {net.name}, {learning.label} on {machine.name} does not fit: {answer}")
+        runs[prices.name] = answer
+    return runs
 
 
 def _at_volts(prices: str, machine: Machine, volts: float) -> Prices:
@@ -112,23 +126,27 @@ def _document(machine: Machine, table: Prices, volts: float | None, answer: Eval
     return document
 
 
-def _pictures(machine: Machine, table: Prices, answer: Evaluation | None, out: Path) -> list[str]:
+def _pictures(machine: Machine, table: Prices, runs: dict[str, Evaluation], out: Path) -> list[str]:
     from caterpillar.checks import OutputError
     from caterpillar.cost import sensitivity
+    from caterpillar.report.energy_bars import save_energy_bars
     from caterpillar.report.floorplan import save_floorplan
     from caterpillar.report.tornado import save_tornado
 
-    floorplan, tornado = out / "floorplan.svg", out / "tornado.svg"
+    files = [out / "floorplan.svg"]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        save_floorplan(machine, table, floorplan)
-        if answer is None:
-            return [str(floorplan)]
-        title = f"{answer.network.name}, {answer.rule} on {machine.name} ({table.name} prices)"
-        save_tornado(title, answer.energy_pj_per_sample, sensitivity(answer.counts, table), tornado)
+        save_floorplan(machine, table, files[0])
+        if runs:
+            run = runs[table.name]
+            files += [out / "tornado.svg", out / "energy.svg"]
+            title = f"{run.network.name}, {run.rule} on {machine.name}"
+            swings = sensitivity(run.counts, table)
+            save_tornado(f"{title} ({table.name} prices)", run.energy_pj_per_sample, swings, files[1])
+            save_energy_bars(title, list(runs.items()), files[2])
     except OSError as error:
         raise OutputError(f"--out {out} cannot be written: {error.strerror}") from None
-    return [str(floorplan), str(tornado)]
+    return [str(file) for file in files]
 
 
 def _print(machine: Machine, table: Prices, document: dict[str, Any]) -> None:

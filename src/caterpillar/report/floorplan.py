@@ -11,17 +11,17 @@ from typing import Any
 from caterpillar.cost import Prices, areas
 from caterpillar.machine import Machine
 
-COLOURS = {
-    "fpu": "#c44e52",
-    "pe_memory": "#4c72b0",
-    "mem_b": "#8da9d4",
-    "registers": "#dd8452",
-    "latches": "#e8b48c",
-    "control": "#8172b3",
-    "micro_program": "#b8aedb",
-    "pe_rest": "#ccb974",
-    "core_memory": "#55a868",
-    "pe": "#64748b",
+COLOURS = {  # Okabe and Ito's, for all eyes, and tints of them
+    "fpu": "#D55E00",
+    "pe_memory": "#0072B2",
+    "mem_b": "#56B4E9",
+    "registers": "#E69F00",
+    "latches": "#F3CF80",
+    "control": "#CC79A7",
+    "micro_program": "#E5BCD3",
+    "pe_rest": "#999999",
+    "core_memory": "#009E73",
+    "pe": "#4D5B66",
 }
 
 
@@ -65,10 +65,12 @@ def core_boxes(machine: Machine, prices: Prices) -> list[Box]:
 
 def save_floorplan(machine: Machine, prices: Prices, path: Path) -> None:
     """Write the picture, in the format of path's ending (svg, png, pdf)."""
-    from matplotlib import pyplot
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
-    with pyplot.rc_context({"svg.hashsalt": "caterpillar", "font.size": 9}):
-        figure, axes = pyplot.subplots(1, 3, figsize=(15, 5.4), width_ratios=(2.2, 1.1, 1.1), layout="constrained")
+    with rc_context({"svg.hashsalt": "caterpillar", "font.size": 9}):
+        figure = Figure(figsize=(15, 5.4), layout="constrained")
+        axes = figure.subplots(1, 3, width_ratios=(2.2, 1.1, 1.1))
         total = math.fsum(area.value for _, area in areas(machine, prices))
         _draw_chip(axes[0], machine, prices)
         axes[0].set_title(f"{machine.name}: {machine.cores} cores on a ring, {total:.1f} mm² ({prices.name} prices)")
@@ -84,7 +86,6 @@ def save_floorplan(machine: Machine, prices: Prices, path: Path) -> None:
         axes[2].set_title(f"a PE: {math.fsum(b.area for b in pe):.4f} mm²")
         _legend(figure, [*pe, *core])
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
-        pyplot.close(figure)
 
 
 def _cut(blocks: Sequence[tuple[str, float]], x: float, y: float, width: float, height: float) -> list[Box]:

@@ -12,15 +12,17 @@ BARS = 12
 
 def save_tornado(title: str, total_pj: float, swings: Sequence[Swing], path: Path) -> None:
     """Write the plot, in the format of path's ending; swings as cost.sensitivity gives them, the BARS widest."""
-    from matplotlib import pyplot
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
     shown = list(swings[:BARS])[::-1]
-    with pyplot.rc_context({"svg.hashsalt": "caterpillar", "font.size": 9}):
-        figure, axes = pyplot.subplots(figsize=(9, 1.6 + 0.36 * len(shown)), layout="constrained")
+    with rc_context({"svg.hashsalt": "caterpillar", "font.size": 9}):
+        figure = Figure(figsize=(9, 1.6 + 0.36 * len(shown)), layout="constrained")
+        axes = figure.subplots()
         for place, swing in enumerate(shown):
             low, high = swing.low_pj / 1e6, swing.high_pj / 1e6
-            axes.barh(place, total_pj / 1e6 - low, left=low, color="#4c72b0", height=0.7)
-            axes.barh(place, high - total_pj / 1e6, left=total_pj / 1e6, color="#c44e52", height=0.7)
+            axes.barh(place, total_pj / 1e6 - low, left=low, color="#0072B2", height=0.7)
+            axes.barh(place, high - total_pj / 1e6, left=total_pj / 1e6, color="#D55E00", height=0.7)
             change = f"{low * 1e6 / total_pj - 1:+.0%} .. {high * 1e6 / total_pj - 1:+.0%}"
             axes.annotate(change, (high, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
         axes.set_yticks(range(len(shown)), [_label(swing) for swing in shown])
@@ -28,12 +30,11 @@ def save_tornado(title: str, total_pj: float, swings: Sequence[Swing], path: Pat
         axes.use_sticky_edges = False
         axes.margins(x=0.12)
         axes.set_xlabel(
-            "energy a sample, uJ: each price at its low (blue) and at its high (red), the others as they are"
+            "energy a sample, uJ: each price at its low (blue) and at its high (orange), the others as they are"
         )
         axes.set_title(title)
         axes.spines[["top", "right"]].set_visible(False)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
-        pyplot.close(figure)
 
 
 def _label(swing: Swing) -> str:
