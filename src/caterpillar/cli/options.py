@@ -45,7 +45,9 @@ Batch = Annotated[int, _BATCH]
 Momentum = Annotated[float, _MOMENTUM]
 Machine = Annotated[str, typer.Option(help="A preset (see caterpillar machines) or a TOML file.", metavar="MACHINE")]
 Mapping = Annotated[str, typer.Option(help="How the work is placed on the machine: paper.", metavar="MAPPING")]
-Prices = Annotated[str, typer.Option(help="What an event costs: paper, horowitz, cacti, or a TOML file.", metavar="PRICES")]
+Prices = Annotated[
+    str, typer.Option(help="What an event costs: paper, horowitz, cacti, or a TOML file.", metavar="PRICES")
+]
 MachineNumerics = Annotated[str, typer.Option("--numerics", help=_NUMERICS, metavar="NUMERICS")]
 
 GivenNetwork = Annotated[str | None, _NETWORK]
