@@ -16,6 +16,7 @@ def test_components_add_up_and_every_price_has_a_source(run):
         "local (MEM A)",
         "MEM B",
         "micro-program",
+        "ring queue",
         "off-core",
     }
 

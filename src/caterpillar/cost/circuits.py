@@ -14,11 +14,14 @@ from caterpillar.machine import WORD_BYTES, Machine
 
 WORD_BITS = 8 * WORD_BYTES
 
-# Our design of what the paper leaves open; a micro-program word drives every PE of a core.
+# Our design of what the paper leaves open (docs/machine.md); a micro-instruction drives every PE of a core.
 MICRO_INSTRUCTION_BITS = 64
 MICRO_PROGRAM_WORDS = 256
 ADDRESS_REGISTERS = 3  # MEM A read and write, MEM B
-LANE_BITS = 64  # widest word of an off-core SRAM; wider ports are lanes side by side
+MEM_B_LATCHES = 4
+RING_DIRECTIONS = 2
+RING_QUEUE_BEATS = 64  # a beat has a word for each row of PEs
+WIDEST_BITS, LANE_BITS = 128, 64  # a memory of wider words is lanes side by side
 OFF_CORE_BANKS = (1, 2, 4, 8)
 
 # Addresses of a pass follow each other, so a read may be pipelined: a local memory may answer in the second cycle, an
@@ -71,6 +74,7 @@ class Circuits:
     mem_a: Memory
     mem_b: Memory
     micro_program: Memory
+    ring_queue: Memory
     off_core: Memory | None
     fpu_mm2: Price
     rest_mm2: Price
@@ -110,6 +114,8 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
     _check_fma(machine, supply)
     mem_b = _memory(machine, machine.pe_mem_b_bytes, WORD_BITS, ports="1R1W", read_cycles=1)
     micro = _memory(machine, MICRO_PROGRAM_WORDS * MICRO_INSTRUCTION_BITS // 8, MICRO_INSTRUCTION_BITS, read_cycles=1)
+    beat_bits = machine.pe_rows * WORD_BITS
+    queue = _memory(machine, RING_QUEUE_BEATS * beat_bits // 8, beat_bits, ports="1R1W", read_cycles=2)
     off_core = None
     if machine.core_sram_bytes:
         bits = machine.core_sram_words_per_cycle * WORD_BITS
@@ -122,17 +128,17 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
         mem_a=_memory(machine, machine.pe_sram_bytes, machine.pe_sram_word_bits, read_cycles=LOCAL_READ_CYCLES),
         mem_b=mem_b,
         micro_program=micro,
+        ring_queue=queue,
         off_core=off_core,
         fpu_mm2=figures.FMA_MM2.times(area_factor(machine.node_nm)),
-        rest_mm2=_rest(machine, mem_b, micro),
+        rest_mm2=_rest(machine, mem_b, micro, queue),
     )
 
 
 def latch_bits(machine: Machine) -> int:
-    """Bits that latch words on their way: in and out of two buses and of the links, and a wide memory word."""
-    ports = 4 + (1 if machine.neighbour_links else 0)
-    line = machine.pe_sram_word_bits if machine.pe_sram_word_bits > WORD_BITS else 0
-    return ports * WORD_BITS + line
+    """Bits that latch words: on their way in and out of two buses, in from the links, out of memories and the FMA."""
+    words = 4 + (1 if machine.neighbour_links else 0) + MEM_B_LATCHES + 1
+    return words * WORD_BITS + machine.pe_sram_word_bits
 
 
 def register_bits(machine: Machine) -> int:
@@ -140,15 +146,19 @@ def register_bits(machine: Machine) -> int:
     return WORD_BITS * (machine.pe_registers + machine.fma_latency)
 
 
-def _rest(machine: Machine, mem_b: Memory, micro: Memory) -> Price:
+def _rest(machine: Machine, mem_b: Memory, micro: Memory, queue: Memory) -> Price:
     bit = figures.STORED_BIT_MM2.times(area_factor(machine.node_nm))
+    fpu = figures.FMA_MM2.times(area_factor(machine.node_nm))
+    share = 1 / machine.pes_per_core
     address = ADDRESS_REGISTERS * math.ceil(math.log2(machine.pe_sram_words))
     parts = (
         ("mem_b", mem_b.price("area_mm2")),
         ("registers", bit.times(register_bits(machine))),
         ("latches", bit.times(latch_bits(machine) + WORD_BITS * machine.ring_words_per_cycle / machine.pes_per_core)),
         ("control", bit.times(address + MICRO_INSTRUCTION_BITS)),
-        ("micro_program", micro.price("area_mm2").times(1 / machine.pes_per_core, "a core's, shared by its PEs")),
+        ("micro_program", micro.price("area_mm2").times(share, "a core's, shared by its PEs")),
+        ("ring_queues", queue.price("area_mm2").times(share * RING_DIRECTIONS * queue.lanes, "a core's, shared")),
+        ("softmax", fpu.times(share * machine.pe_rows, "an FMA for each row of PEs, shared by the core's PEs")),
     )
     return Price.sum(parts)
 
@@ -162,11 +172,11 @@ def _memory(
     ports: str = "1RW",
     banks: tuple[int, ...] = (1,),
 ) -> Memory:
-    lanes = math.ceil(bits / LANE_BITS) if banks != (1,) else 1
+    lanes = math.ceil(bits / LANE_BITS) if bits > WIDEST_BITS else 1
     found = contenders(
         node_nm=machine.node_nm,
         capacity_bytes=-(-capacity_bytes // lanes),
-        word_bits=min(bits, LANE_BITS) if lanes > 1 else bits,
+        word_bits=LANE_BITS if lanes > 1 else bits,
         clock_hz=machine.clock_hz,
         read_cycles=read_cycles,
         ports=ports,

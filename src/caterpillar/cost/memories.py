@@ -31,6 +31,7 @@ def memory_timings(machine: Machine, volts: float | None = None) -> list[MemoryT
         "local (MEM A)": built.mem_a,
         "MEM B": built.mem_b,
         "micro-program": built.micro_program,
+        "ring queue": built.ring_queue,
         "off-core": built.off_core,
     }
     return [

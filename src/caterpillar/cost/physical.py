@@ -12,7 +12,15 @@ import math
 from dataclasses import replace
 
 from caterpillar.checks import UsageError
-from caterpillar.cost.circuits import MICRO_INSTRUCTION_BITS, WORD_BITS, Circuits, circuits, latch_bits, register_bits
+from caterpillar.cost.circuits import (
+    MICRO_INSTRUCTION_BITS,
+    RING_DIRECTIONS,
+    WORD_BITS,
+    Circuits,
+    circuits,
+    latch_bits,
+    register_bits,
+)
 from caterpillar.cost.prices import Areas, Price, PriceModel, Prices
 from caterpillar.cost.technology import figures
 from caterpillar.cost.technology.scaling import energy_factor
@@ -27,7 +35,7 @@ CHANGES = (0.0, 0.25, 1.0)
 CLOCK_PITCHES = (1.5, 3.0, 6.0)
 CLOCK_BUFFERS = 1.3
 
-_ARRAYS = ("mem_b", "micro_program")  # parts of a PE's rest that are memories, whose leakage CACTI gives
+_ARRAYS = ("mem_b", "micro_program", "ring_queues")  # parts of a PE's rest that are memories, whose leakage CACTI gives
 
 
 def cacti(machine: Machine, volts: float | None = None) -> Prices:
@@ -54,7 +62,7 @@ def cacti(machine: Machine, volts: float | None = None) -> Prices:
         row_bus_words=_bus(built, machine.pe_cols, flip_flops),
         column_bus_words=_bus(built, machine.pe_rows, flip_flops),
         neighbour_words=_flight(built, built.pe_pitch_mm, flip_flops),
-        ring_word_hops=_flight(built, built.core_pitch_mm, flip_flops),
+        ring_word_hops=_ring(built, flip_flops),
         core_sram_read_words=_off_core(built, "read_pj"),
         core_sram_write_words=_off_core(built, "write_pj"),
         outside_words=figures.OUTSIDE_WORD_PJ,
@@ -124,6 +132,13 @@ def _flight(built: Circuits, length_mm: float, latches: Price) -> Price:
     return _joined(wire, latches)
 
 
+def _ring(built: Circuits, flip_flops: Price) -> Price:
+    """A word from a core to the next: into its queue and out of it."""
+    queue = built.ring_queue
+    flight = _flight(built, built.core_pitch_mm, flip_flops)
+    return _joined(flight, queue.word_price("write_pj"), queue.word_price("read_pj"))
+
+
 def _joined(*prices: Price) -> Price:
     return replace(Price.sum(tuple(("", price) for price in prices)), parts=())
 
@@ -156,6 +171,7 @@ def _leakage(built: Circuits) -> Price:
         built.mem_a.price("leakage_mw"),
         built.mem_b.price("leakage_mw"),
         built.micro_program.price("leakage_mw").times(1 / machine.pes_per_core),
+        built.ring_queue.price("leakage_mw").times(RING_DIRECTIONS * built.ring_queue.lanes / machine.pes_per_core),
         figures.LOGIC_LEAKAGE_MW_PER_MM2.times(logic_mm2, f"{logic_mm2:.4f} mm2 of logic a PE"),
     ]
     if built.off_core is not None:

@@ -19,6 +19,8 @@ COLOURS = {  # Okabe and Ito's, for all eyes, and tints of them
     "latches": "#F3CF80",
     "control": "#CC79A7",
     "micro_program": "#E5BCD3",
+    "ring_queues": "#F0E442",
+    "softmax": "#F2A57C",
     "pe_rest": "#999999",
     "core_memory": "#009E73",
     "pe": "#4D5B66",
