@@ -20,6 +20,7 @@ from caterpillar.numerics.vector import (
     splat,
     store,
     store_weights,
+    stored,
     tree_sum,
     zeros,
 )
@@ -38,6 +39,17 @@ def list_rows(T, rows, F, h, first, last, skip):
     for i in range(first, last):
         T[found] = i
         found += F[h + i] != 0
+    return found - rows
+
+
+@njit(nogil=True)
+def list_either(T, rows, F, h, other, first, last, skip):
+    """As list_rows, leaving out only the rows where both h and other are zero."""
+    keep_apart()
+    found = rows
+    for i in range(first, last):
+        T[found] = i
+        found += (F[h + i] != 0) | (F[other + i] != 0) | (not skip)
     return found - rows
 
 
@@ -128,6 +140,42 @@ def backward_update_rows(ar, T, F, W, rows, count, base, stride, h, d, part, rat
     count -= k - rows
     backward_rows(ar, T, F, W, k, count, base, stride, d, part)
     update_rows(ar, T, F, W, k, count, base, stride, h, d, rate)
+
+
+@njit(nogil=True)
+def one_pass_rows(ar, T, F, W, rows, count, base, stride, h, d, part, rate, entering, a):
+    """backward_update_rows with h and d, then forward_rows with the activations at entering: one read of each weight."""
+    keep_apart()
+    k = rows
+    while k + 4 <= rows + count:
+        i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
+        p0, p1, p2, p3 = base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride
+        u0, u1 = splat(ar, -mul(ar, rate, F[h + i0])), splat(ar, -mul(ar, rate, F[h + i1]))
+        u2, u3 = splat(ar, -mul(ar, rate, F[h + i2])), splat(ar, -mul(ar, rate, F[h + i3]))
+        e0, e1 = splat(ar, F[entering + i0]), splat(ar, F[entering + i1])
+        e2, e3 = splat(ar, F[entering + i2]), splat(ar, F[entering + i3])
+        s0, s1, s2, s3 = zeros(ar), zeros(ar), zeros(ar), zeros(ar)
+        for j in range(0, stride, 16):
+            dj = load(ar, F, d + j)
+            w0, w1 = load_weights(ar, W, p0 + j), load_weights(ar, W, p1 + j)
+            w2, w3 = load_weights(ar, W, p2 + j), load_weights(ar, W, p3 + j)
+            s0, s1 = fma(ar, dj, w0, s0), fma(ar, dj, w1, s1)
+            s2, s3 = fma(ar, dj, w2, s2), fma(ar, dj, w3, s3)
+            w0, w1 = stored(ar, fma(ar, u0, dj, w0)), stored(ar, fma(ar, u1, dj, w1))
+            w2, w3 = stored(ar, fma(ar, u2, dj, w2)), stored(ar, fma(ar, u3, dj, w3))
+            sums = fma(ar, e1, w1, fma(ar, e0, w0, load(ar, F, a + j)))
+            store(ar, F, a + j, fma(ar, e3, w3, fma(ar, e2, w2, sums)))
+            store_weights(ar, W, p0 + j, w0)
+            store_weights(ar, W, p1 + j, w1)
+            store_weights(ar, W, p2 + j, w2)
+            store_weights(ar, W, p3 + j, w3)
+        F[part + i0], F[part + i1] = tree_sum(ar, s0), tree_sum(ar, s1)
+        F[part + i2], F[part + i3] = tree_sum(ar, s2), tree_sum(ar, s3)
+        k += 4
+    count -= k - rows
+    backward_rows(ar, T, F, W, k, count, base, stride, d, part)
+    update_rows(ar, T, F, W, k, count, base, stride, h, d, rate)
+    forward_rows(ar, T, F, W, k, count, base, stride, entering, a)
 
 
 @njit(nogil=True)

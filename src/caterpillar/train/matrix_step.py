@@ -13,8 +13,10 @@ from caterpillar.train.kernels import (
     backward_update_rows,
     forward_rows,
     gradient_rows,
+    list_either,
     list_rows,
     look_ahead,
+    one_pass_rows,
     update_rows,
 )
 from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at
@@ -35,7 +37,11 @@ def matrix_step(ar, T, F, W, step, panel, thread, tick):
     update = _present(T, T[step + c.UPDATE_LAG], tick)
     forward = _present(T, T[step + c.FORWARD_LAG], tick)
     single = T[c.BATCH] == 1
-    fused = single and backward and T[step + c.BACKWARD_LAG] == T[step + c.UPDATE_LAG] and not T[step + c.HAS_VELOCITY]
+    simple_update = single and update and not T[step + c.HAS_VELOCITY]
+    fused = simple_update and backward and T[step + c.BACKWARD_LAG] == T[step + c.UPDATE_LAG]
+    if simple_update and (fused or not backward) and forward and not T[step + c.LOOKS_AHEAD]:
+        _one_pass(ar, T, F, W, step, panel, thread, tick, backward)
+        return
     whole = single and not T[step + c.LOOKS_AHEAD] and not ((backward or update) and forward)
     rows = inputs if whole else max(4, c.BLOCK_WORDS // stride // 4 * 4)
     for first in range(0, inputs, rows):
@@ -46,6 +52,23 @@ def matrix_step(ar, T, F, W, step, panel, thread, tick):
             _update(ar, T, F, W, step, panel, thread, tick, first, last, update)
         if forward:
             _forward(ar, T, F, W, step, panel, thread, tick, first, last, forward)
+
+
+@njit(nogil=True)
+def _one_pass(ar, T, F, W, step, panel, thread, tick, backward):
+    """Backward (if any), update and forward of one sample each in one go."""
+    layer, rows = T[step + c.LAYER], T[c.LISTS] + thread * T[c.LIST_WORDS]
+    k, entering = tick - T[step + c.UPDATE_LAG], tick - T[step + c.FORWARD_LAG]
+    row, inputs = layer_row(T, layer), T[layer_row(T, layer - 1) + c.SIZE]
+    base, stride, column = T[row + c.WEIGHT + panel], T[row + c.STRIDE + panel], T[row + c.FIRST + panel]
+    h, d = activation_at(T, layer - 1, k, 0), error_at(T, layer, k, 0) + column
+    unread = T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS]
+    part = parts_at(T, layer, k, 0, panel) if backward else unread
+    e, a = activation_at(T, layer - 1, entering, 0), activation_at(T, layer, entering, 0) + column
+    skip = T[c.SKIP] and (not backward or T[c.CODE] == RELU)
+    found = list_either(T, rows, F, h, e, 0, inputs, skip)
+    rate = F[T[step + c.CONSTANTS] + c.RATE]
+    one_pass_rows(ar, T, F, W, rows, found, base, stride, h, d, part, rate, e, a)
 
 
 @njit(nogil=True)
