@@ -102,7 +102,9 @@ def test_a_killed_trial_goes_on_at_its_last_epoch_with_the_same_results(tmp_path
 
 
 def test_a_diverged_trial_is_a_result(tmp_path: Path):
-    trial = replace(TINY.final_trials({("6-10", "sgd"): 1000.0, ("6-10", "mbcp4"): 0.05})[0], arithmetic=HALF)
+    trial = replace(
+        TINY.final_trials({("6-10", "sgd"): 1000.0, ("6-10", "mbcp4"): 0.05})[0], network="10", arithmetic=HALF
+    )
     records = run_trial(trial, tmp_path, TINY.samples)
     assert records[-1]["accuracy"] == 0.0
     assert run_trial(trial, tmp_path, TINY.samples)[-1]["epoch"] == records[-1]["epoch"]

@@ -43,8 +43,8 @@ def run_study(
 def choose_rates(records: Sequence[Record]) -> dict[tuple[str, str], float]:
     """(network, method label) -> the learning rate whose search trial did best on the held-back images.
 
-    A trial's score is its mean accuracy over the later half of its epochs: one epoch's is noisy by a point. A trial that
-    diverged counts as 0; of equals the lower rate wins.
+    A trial's score is its mean accuracy over the later half of its epochs, since one epoch's is noisy by a point. A
+    trial that diverged counts as 0; of equals the lower rate wins.
     """
     curves: dict[tuple[str, str, float], list[float]] = {}
     for record in sorted((r for r in records if r["purpose"] == "search"), key=lambda r: r["epoch"]):
