@@ -21,6 +21,12 @@ class GemvOrder:
     Forward, output j of panel p: inputs are visited from forward_first[p] upwards, wrapping round to 0; input i is
     accumulated (one FMA each, from +0) into partial sum i mod forward_lanes; the partial sums are then combined.
 
+    input_bounds cuts the inputs into blocks: block c holds inputs input_bounds[c] .. input_bounds[c+1] - 1, and input i
+    of block c goes to partial sum (i - input_bounds[c]) mod forward_lanes. None: one block of all inputs.
+    With block_lanes every block has partial sums of its own, combined to the block's sum; the blocks' sums are added,
+    upwards from block 0, block c from +0 into block sum c mod block_lanes; these are combined by "tree". None: the
+    partial sums run on through all blocks.
+
     Backward, input i: inside panel p the outputs are visited upwards, output j is accumulated (one FMA each, from +0)
     into partial sum (j - bounds[p]) mod backward_lanes; these are combined to the panel's sum; the panels' sums are
     then added one after the other, from panel backward_first[i] upwards, wrapping round to panel 0.
@@ -35,6 +41,8 @@ class GemvOrder:
     forward_lanes: int = 1
     forward_combine: Combine = "chain"
     forward_first: tuple[int, ...] | None = None
+    input_bounds: tuple[int, ...] | None = None
+    block_lanes: int | None = None
     backward_lanes: int = 1
     backward_combine: Combine = "chain"
     backward_first: tuple[int, ...] | None = None

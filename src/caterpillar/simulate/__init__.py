@@ -1,1 +1,5 @@
-"""Room to be furnished."""
+"""A Schedule executed cycle by cycle, on real values, with every event counted and every hazard refused."""
+
+from caterpillar.simulate.run import Run, count, simulate
+
+__all__ = ["Run", "count", "simulate"]

@@ -1,0 +1,128 @@
+"""Writes a micro-program: reserves a unit for each issue, and picks a free port of MEM B."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caterpillar.checks import CaterpillarError
+from caterpillar.mapping.isa import NONE, NOWHERE, READ, UNITS, WRITE, Instruction, Loop, MicroProgram, Phase, Unit
+
+PORTS: tuple[Unit, ...] = ("mem_b0", "mem_b1")
+DEFAULTS = {"fma_gate": NONE, "fma_to": NONE, "row_to": NOWHERE}
+
+
+class ScheduleError(CaterpillarError):
+    """A mapping asked two things of one unit in one cycle: a defect of the mapping, never of the user's input."""
+
+
+def loop(count: int, period: int, **strides: int) -> Loop:
+    """Loop(count, period) with strides by field name."""
+    return Loop(count, period, tuple(strides.items()))
+
+
+class Builder:
+    """Collects instructions; no two may use a unit in the same cycle."""
+
+    def __init__(self) -> None:
+        self._instructions: list[Instruction] = []
+        self._busy: dict[Unit, NDArray[np.bool_]] = {unit: np.zeros(1024, np.bool_) for unit in UNITS}
+        self._phases: list[Phase] = []
+        self._end = 0
+
+    @contextmanager
+    def phase(self, name: str) -> Generator[None]:
+        """Instructions issued inside belong to the phase; its first and last issue bound it."""
+        first = len(self._instructions)
+        self._phases.append(Phase(name=name, start=0, end=0))
+        yield
+        mine = self._instructions[first:]
+        cycles = [cycle for one in mine for cycle in (one.start, int(one.cycles().max()))]
+        self._phases[-1] = Phase(name=name, start=min(cycles, default=0), end=max(cycles, default=-1) + 1)
+
+    def issue(self, unit: Unit, start: int, loops: Sequence[Loop] = (), **fields: int) -> None:
+        """Issue fields on a unit at cycle start, repeated by loops; nothing if a loop's count is 0."""
+        if any(one.count <= 0 for one in loops):
+            return
+        for field in UNITS[unit]:
+            if field in DEFAULTS:
+                fields.setdefault(field, DEFAULTS[field])
+        kept = tuple(one for one in loops if one.count > 1)
+        one = Instruction(unit, start, tuple(fields.items()), kept, len(self._phases) - 1)
+        cycles = one.cycles()
+        self._reserve(unit, cycles)
+        self._instructions.append(one)
+        self._end = max(self._end, int(cycles.max()) + 1)
+
+    def memory_a(self, op: int, start: int, loops: Sequence[Loop], address: int, slot: int) -> None:
+        """Read MEM A into its latch, or write slot's word; strides name the field "address"."""
+        self.issue("mem_a", start, _renamed(loops, "a"), a_op=op, a_address=address, a_slot=slot)
+
+    def memory_b(
+        self, op: int, start: int, loops: Sequence[Loop], address: int, slot: int, *, mode: int = 0, offset: int = 0
+    ) -> None:
+        """Read MEM B into slot (a latch or register), or write slot's word, on ports that are free."""
+        if any(one.count <= 0 for one in loops):
+            return
+        cycles = Instruction("mem_b0", start, (), tuple(loops), 0).cycles()
+        port = next((one for one in PORTS if self._free(one, cycles)), None)
+        if port is None and loops:  # neither port is free throughout: a round of the outermost loop after the other
+            outer, *inner = loops
+            strides = dict(outer.strides)
+            for turn in range(outer.count):
+                at, step = start + turn * outer.period, turn * strides.get("address", 0)
+                shift = offset + turn * strides.get("offset", 0)
+                self.memory_b(op, at, inner, address + step, slot, mode=mode, offset=shift)
+            return
+        chosen: Unit = port or "mem_b1"
+        name = chosen[-2:]
+        fields = {
+            f"{name}_op": op,
+            f"{name}_address": address,
+            f"{name}_slot": slot,
+            f"{name}_mode": mode,
+            f"{name}_offset": offset,
+        }
+        self.issue(chosen, start, _renamed(loops, name), **fields)
+
+    def load_within(self, first: int, last: int, address: int, slot: int) -> None:
+        """Read one word of MEM B into slot in the latest cycle first .. last that has a free port."""
+        for cycle in range(last, first - 1, -1):
+            if any(self._free(port, np.array([cycle])) for port in PORTS):
+                self.memory_b(READ, cycle, [], address, slot)
+                return
+        raise ScheduleError(f"no port of MEM B is free in cycles {first} to {last}")
+
+    def program(self, cycles: int) -> MicroProgram:
+        """The finished program, which must have ended by then."""
+        if cycles < self._end:
+            raise ScheduleError(f"a program of {cycles} cycles issues in cycle {self._end - 1}")
+        return MicroProgram(cycles=cycles, instructions=tuple(self._instructions), phases=tuple(self._phases))
+
+    def _free(self, unit: Unit, cycles: NDArray[np.int64]) -> bool:
+        busy = self._busy[unit]
+        known = cycles[cycles < len(busy)]
+        return not busy[known].any()
+
+    def _reserve(self, unit: Unit, cycles: NDArray[np.int64]) -> None:
+        busy = self._busy[unit]
+        while int(cycles.max()) >= len(busy):
+            busy = np.concatenate([busy, np.zeros_like(busy)])
+        self._busy[unit] = busy
+        taken = cycles[busy[cycles]]
+        if len(taken) or len(np.unique(cycles)) < len(cycles):
+            raise ScheduleError(f"two issues on {unit} in cycle {taken[0] if len(taken) else '?'}")
+        busy[cycles] = True
+
+
+def _renamed(loops: Sequence[Loop], prefix: str) -> list[Loop]:
+    return [
+        Loop(one.count, one.period, tuple((f"{prefix}_{field}", stride) for field, stride in one.strides))
+        for one in loops
+    ]
+
+
+__all__ = ["READ", "WRITE", "Builder", "ScheduleError", "loop"]

@@ -1,0 +1,154 @@
+"""Where everything lies: which weights, activations and errors each PE holds, and at which address.
+
+Placement of `best` for gradient descent. On C cores of P PEs, core k owns the outputs k q .. k q + q - 1 of every
+layer but the last, q = ceil(n / C): its panel. Inside the core, lane p owns the inputs that are p modulo P, for all the
+panel's outputs. Inputs come in blocks of P, one word a lane, at a position each: for the first layer in order; for the
+others core k starts with the blocks of its own panel and goes on to those of cores k + 1, k + 2, ..., wrapping round.
+The last layer is cut along its inputs: a core works with the activations that it made itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.isa import accumulators, power_of_two_at_least
+from caterpillar.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerLayout:
+    """One layer's share of a core.
+
+    panel: outputs a core owns (for the last layer: all of them); padded: the same, rounded up to what loops need.
+    blocks: words a lane owns of the panel's outputs. positions: input blocks, one word a lane each. address: first
+    word in MEM A; the weight of position s and output j is at address + s padded + j.
+    """
+
+    inputs: int
+    outputs: int
+    panel: int
+    padded: int
+    blocks: int
+    positions: int
+    address: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The layers, and MEM B's regions by first word.
+
+    new_input, old_input: the sample that goes forward, and the one before, scaled by the learning rate.
+    gathered[l]: inputs of layer l = 2..L-1 (later scaled in place). own[l]: the core's outputs of layer l, a word a
+    block. scaled_own: own[L-1] scaled. first_error: errors of layer 1's panel. own_error: this lane's errors.
+    scratch: shared by what lives shortly: partial sums; gathered partial logits; errors being spread.
+    """
+
+    layers: tuple[LayerLayout, ...]
+    new_input: int
+    old_input: int
+    gathered: tuple[int, ...]
+    own: tuple[int, ...]
+    scaled_own: int
+    first_error: int
+    own_error: int
+    scratch: int
+    mem_a_words: int
+    mem_b_words: int
+
+
+def loop_unit(machine: Machine) -> int:
+    """Panels are padded to multiples of this: the accumulators that loops interleave."""
+    return max(2, accumulators(machine))
+
+
+def back_unit(machine: Machine) -> int:
+    """Sums interleaved where a weight takes two cycles."""
+    return power_of_two_at_least(-(-machine.fma_latency // 2))
+
+
+def _up(n: int, unit: int) -> int:
+    return -(-n // unit) * unit
+
+
+def make_layout(network: Network, machine: Machine) -> Layout:
+    """The placement of a network of at least two layers; it may exceed the memories."""
+    cores, lanes, depth = machine.cores, machine.pes_per_core, network.depth
+    layers: list[LayerLayout] = []
+    address, blocks_before = 0, 0
+    for layer in network.layers:
+        last = layer.index == depth
+        panel = layer.outputs if last else -(-layer.outputs // cores)
+        padded = _up(panel, loop_unit(machine))
+        blocks = -(-padded // lanes)
+        positions = -(-layer.inputs // lanes) if layer.index == 1 else blocks_before * (1 if last else cores)
+        layers.append(
+            LayerLayout(
+                inputs=layer.inputs,
+                outputs=layer.outputs,
+                panel=panel,
+                padded=padded,
+                blocks=blocks,
+                positions=positions,
+                address=address,
+            )
+        )
+        address += (positions if last else _up(positions, back_unit(machine))) * padded
+        blocks_before = blocks
+    return _with_mem_b(tuple(layers), machine, address)
+
+
+def _with_mem_b(layers: tuple[LayerLayout, ...], machine: Machine, mem_a_words: int) -> Layout:
+    word = 0
+
+    def take(words: int) -> int:
+        nonlocal word
+        word += words
+        return word - words
+
+    cores, lanes = machine.cores, machine.pes_per_core
+    old_input, new_input = take(layers[0].positions), take(layers[0].positions)
+    gathered = (0, 0, *(take(_up(layer.positions, back_unit(machine))) for layer in layers[1:-1]))
+    own = (0, *(take(layer.blocks) for layer in layers[:-1]))
+    scaled_own = take(layers[-2].blocks)
+    first_error = take(layers[0].blocks * lanes)
+    own_error = take(max(layer.blocks for layer in layers))
+    errors = max(layer.blocks * lanes for layer in layers)
+    logits = layers[-1].blocks * (cores + 1)
+    scratch = take(max(errors, logits))
+    return Layout(
+        layers=layers,
+        new_input=new_input,
+        old_input=old_input,
+        gathered=gathered,
+        own=own,
+        scaled_own=scaled_own,
+        first_error=first_error,
+        own_error=own_error,
+        scratch=scratch,
+        mem_a_words=mem_a_words,
+        mem_b_words=word,
+    )
+
+
+def weight_indices(layout: Layout, machine: Machine, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which weight of a layer lies where: (inputs (cores, positions, lanes), outputs (cores, panel)); -1: none."""
+    layer = layout.layers[index - 1]
+    cores, lanes = machine.cores, machine.pes_per_core
+    core = np.arange(cores)[:, None, None]
+    position = np.arange(layer.positions)[None, :, None]
+    lane = np.arange(lanes)[None, None, :]
+    last = index == len(layout.layers)
+    if index == 1:
+        inputs = position * lanes + lane + 0 * core
+    else:
+        before = layout.layers[index - 2]
+        chunk = core if last else (core + position // before.blocks) % cores
+        within = position % before.blocks * lanes + lane
+        inputs = np.where(within < before.panel, chunk * before.panel + within, layer.inputs)
+    inputs = np.where(inputs < layer.inputs, inputs, -1)
+    outputs = np.arange(layer.panel)[None, :] + np.arange(cores)[:, None] * (0 if last else layer.panel)
+    return inputs, np.where(outputs < layer.outputs, outputs, -1)

@@ -1,0 +1,99 @@
+"""place: a Program on a Machine -> a Schedule, or what does not fit."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.machine import Machine
+from caterpillar.mapping.descent import first_tick, last_update, steady_tick
+from caterpillar.mapping.isa import accumulators
+from caterpillar.mapping.layout import LayerLayout, Layout, back_unit, make_layout
+from caterpillar.mapping.schedule import Schedule
+from caterpillar.numerics import GemvOrder, Order
+from caterpillar.program import Program
+
+MAPPINGS = ("best",)
+
+
+def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
+    """The micro-programs of a run. Raises UsageError for what no mapping here can do."""
+    if mapping not in MAPPINGS:
+        raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
+    _check_supported(program, machine)
+    layout = make_layout(program.network, machine)
+    short = _too_small(layout, machine)
+    if short:
+        return short
+    return Schedule(
+        network=program.network,
+        machine=machine,
+        rule=program.rule,
+        mapping=mapping,
+        layout=layout,
+        order=_order(layout, machine),
+        first=first_tick(layout, machine),
+        steady=steady_tick(layout, machine),
+        last=last_update(layout, machine),
+    )
+
+
+def _check_supported(program: Program, machine: Machine) -> None:
+    if program.rule != "sgd":
+        raise UsageError(f"--rule must be one of sgd for a simulation, got {program.rule!r}")
+    if program.network.activation != "relu":
+        raise UsageError(f"Network.activation must be relu for a simulation, got {program.network.activation!r}")
+    if program.network.depth < 2:
+        raise UsageError("Network.sizes must have at least 3 entries for a simulation, got 2")
+    for name in ("pe_rows", "pe_cols"):
+        size = getattr(machine, name)
+        if size & (size - 1):
+            raise UsageError(f"Machine.{name} must be a power of two for a simulation, got {size}")
+
+
+def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
+    registers = max(machine.pes_per_core // 2, 3 * back_unit(machine))
+    for what, needs, has, hint in (
+        ("MEM A", layout.mem_a_words * 2, machine.pe_sram_bytes, "raise pe_sram_bytes or the number of cores"),
+        ("MEM B", layout.mem_b_words * 2, machine.pe_mem_b_bytes, "raise pe_mem_b_bytes or the number of cores"),
+        (
+            "the register file",
+            registers * 2,
+            machine.pe_registers * 2,
+            "raise pe_registers or lower pe_rows or pe_cols",
+        ),
+    ):
+        if needs > has:
+            return Infeasible(what=f"{what} of a PE", needs_bytes=needs, has_bytes=has, hint=hint)
+    return None
+
+
+def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:
+    """Where each core's panel of outputs begins; cores past the last output have none."""
+    return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
+
+
+def _order(layout: Layout, machine: Machine) -> Order:
+    cores, lanes = machine.cores, machine.pes_per_core
+    bounds = [_bounds(layer, cores) for layer in layout.layers[:-1]]
+    orders = [GemvOrder(bounds=bounds[0], forward_lanes=lanes, forward_combine="tree")]
+    for before, mine in pairwise(bounds):
+        owner = tuple(core for core in range(cores) for _ in range(before[core], before[core + 1]))
+        orders.append(
+            GemvOrder(
+                bounds=mine,
+                forward_lanes=lanes,
+                forward_combine="tree",
+                forward_first=before[:-1],
+                input_bounds=before,
+                backward_first=tuple((core + 1) % cores for core in owner),
+            )
+        )
+    last = GemvOrder(
+        bounds=(0, layout.layers[-1].outputs),
+        forward_lanes=lanes,
+        forward_combine="tree",
+        input_bounds=bounds[-1],
+        block_lanes=min(accumulators(machine), cores),
+    )
+    return Order(layers=(*orders, last), feedback=(None,) * len(layout.layers))

@@ -1,0 +1,153 @@
+"""Backward and update in one pass over the weights, with the ring reduce-scatter of the errors beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.builder import READ, WRITE, Builder, loop
+from caterpillar.mapping.isa import (
+    ACCUMULATOR,
+    FROM_PE,
+    FROM_UP,
+    LATCH,
+    MEM_A,
+    NEGATE,
+    ONE,
+    REGISTER,
+    RESULT,
+    ROW,
+    SLOPE,
+    UP,
+    ZERO,
+    beat_cycles,
+)
+from caterpillar.mapping.layout import back_unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """One layer's pass. Positions are worked off from the last to the first, `width` at a time, output by output.
+
+    A group's piece is `padded` weights of two cycles, with two or more free cycles in the middle, where the sum of a
+    position of the group before meets what came over the ring: its visit.
+    """
+
+    machine: Machine
+    start: int
+    positions: int
+    blocks: int
+    padded: int
+
+    @property
+    def width(self) -> int:
+        """Positions in a group."""
+        return back_unit(self.machine)
+
+    @property
+    def groups(self) -> int:
+        """Groups of positions; the last may be padded."""
+        return -(-self.positions // self.width)
+
+    @property
+    def transfer(self) -> int:
+        """Cycles in which a chunk's word of every lane passes the row buses."""
+        return self.machine.pe_cols * beat_cycles(self.machine)
+
+    @property
+    def shortest(self) -> int:
+        """Cycles between two visits, at least: words in, one addition, words out."""
+        return self.machine.fma_latency + 2 * self.transfer
+
+    @property
+    def piece(self) -> int:
+        """Cycles of `padded` weights and one visit; even, so that reads stay in even cycles."""
+        least = max(2 * self.padded + 2, self.shortest, self.padded + 3 + self.transfer)
+        return least + least % 2
+
+    def weight(self, group: int, index: int) -> int:
+        """The cycle in which weight `index` of a group is read."""
+        piece, y = divmod(index, self.padded)
+        gap = self.piece - 2 * self.padded if y >= self.padded // 2 else 0
+        return self.start + (group * self.width + piece) * self.piece + 2 * y + gap
+
+    @property
+    def visits(self) -> list[int]:
+        """The cycle of each visit's addition, from the last position to the first."""
+        times: list[int] = []
+        for step in range(self.groups * self.width):
+            group, a = divmod(step, self.width)
+            if group < self.groups - 1:
+                at = self.weight(group + 1, a * self.padded) + self.padded + 1
+            else:
+                ready = self.weight(group, (self.padded - 1) * self.width + a) + 2 + self.machine.fma_latency
+                done = self.weight(group, self.padded * self.width - 1) + 3
+                at = max(ready, done, times[-1] + self.shortest if times else 0)
+            times.append(at)
+        return times
+
+
+def back_scatter(b: Builder, s: Scatter, *, scaled: int, own: int, errors: int, address: int, to: int) -> int:
+    """Emit the pass: weights at MEM A `address`, scaled inputs and errors in MEM B; own errors go to MEM B at `to`.
+
+    Returns when the errors are ready.
+    """
+    _weights(b, s, scaled=scaled, errors=errors, address=address)
+    return _visits(b, s, own=own, to=to)
+
+
+def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int, address: int) -> None:
+    width, latency = s.width, s.machine.fma_latency
+    odd = latency % 2
+    update, back = (2, 1) if odd else (1, 2)
+    period = width * s.piece
+    top = address + (s.groups * width - 1) * s.padded  # the last position
+    across = [loop(s.groups, period, address=-width * s.padded)]
+    for k in range(s.padded):
+        at = s.weight(0, k * width)
+        words = [*across, loop(width, 2, address=-s.padded)]
+        b.memory_a(READ, at, words, top + k, MEM_A)
+        b.memory_a(WRITE, at + update + latency, words, top + k, RESULT)
+        b.memory_b(READ, at, [loop(s.groups, period)], errors + k, LATCH)
+        for a in range(width):
+            each = [loop(s.groups, period)]
+            u = REGISTER + a
+            b.issue("fma", at + 2 * a + update, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+            c = ZERO if k == 0 else ACCUMULATOR + a
+            target = REGISTER + width + a if k == s.padded - 1 else ACCUMULATOR + a
+            b.issue("fma", at + 2 * a + back, each, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=target)
+    first = scaled + s.groups * width - 1
+    for a in range(width):
+        b.load_within(0, s.start, first - a, REGISTER + a)
+        b.memory_b(READ, s.weight(1, a), [loop(s.groups - 1, period, address=-width)], first - width - a, REGISTER + a)
+
+
+def _visits(b: Builder, s: Scatter, *, own: int, to: int) -> int:
+    """Position s blocks + t of core k is block t of core k + s; its sum travels up, and ends at that core."""
+    cores, columns, beat = s.machine.cores, s.machine.pe_cols, beat_cycles(s.machine)
+    latency = s.machine.fma_latency
+    carried = REGISTER + 2 * s.width
+    ready = 0
+    for step, at in enumerate(s.visits):
+        position = s.groups * s.width - 1 - step
+        mine = REGISTER + s.width + step % s.width
+        distance, block = divmod(position, s.blocks)
+        if distance >= cores:
+            continue
+        comes, goes = distance < cores - 1, distance > 0
+        for column in range(columns if comes else 0):
+            b.issue("row_bus", at - s.transfer + column * beat, row_from=FROM_UP, row_to=column)
+        if goes:
+            drive, slot = (at + latency, carried) if comes else (at, mine)
+            if comes:
+                b.issue("fma", at, fma_a=ROW, fma_b=ONE, fma_c=mine, fma_to=carried)
+            for column in range(columns):
+                when = drive + column * beat
+                b.issue("row_bus", when, row_from=FROM_PE, row_column=column, row_slot=slot, row_send=UP)
+            continue
+        b.memory_b(READ, at - 1, [], own + block, LATCH + 3)
+        a, c = (ROW, mine) if comes else (mine, ZERO)
+        b.issue("fma", at, fma_a=a, fma_b=ONE, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 3)
+        b.memory_b(WRITE, at + latency, [], to + block, RESULT)
+        ready = at + latency + 1
+    return ready

@@ -1,0 +1,59 @@
+"""A Schedule: the micro-programs of a run, where its tensors lie, and the order of its sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.isa import COLUMN_OF, FIELDS, NONE, NOWHERE, Control, MicroProgram
+from caterpillar.mapping.layout import Layout
+from caterpillar.network import Network
+from caterpillar.numerics import Order
+
+SWITCHES = {"fma": "fma", "link": "link_on", "column_bus": "column_on"}  # fields that an issue sets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A run of n samples is first, then n - 1 times steady, then last; all cores run the same micro-program.
+
+    order: the order of sums, for the trainer.
+    """
+
+    network: Network
+    machine: Machine
+    rule: str
+    mapping: str
+    layout: Layout
+    order: Order
+    first: MicroProgram
+    steady: MicroProgram
+    last: MicroProgram
+
+    def cycles(self, samples: int) -> int:
+        """Machine cycles of a run, fill and drain included."""
+        return self.first.cycles + (samples - 1) * self.steady.cycles + self.last.cycles
+
+    @property
+    def utilization(self) -> float:
+        """Useful MACs / (PEs x cycles) of a steady tick; the first layer's input error and padding are not useful."""
+        sizes = self.network.sizes
+        macs = sum(m * n for m, n in pairwise(sizes))
+        return (3 * macs - sizes[0] * sizes[1]) / (self.machine.pes * self.steady.cycles)
+
+
+def expand(program: MicroProgram) -> Control:
+    """The control words, (cycles, fields): what every unit is told in every cycle. A unit that idles has op 0."""
+    control = np.zeros((program.cycles, len(FIELDS)), np.int32)
+    for field, idle in (("fma_to", NONE), ("fma_gate", NONE), ("row_to", NOWHERE)):
+        control[:, COLUMN_OF[field]] = idle
+    for one in program.instructions:
+        cycles = one.cycles()
+        if one.unit in SWITCHES:
+            control[cycles, COLUMN_OF[SWITCHES[one.unit]]] = 1
+        for field, base in one.fields:
+            control[cycles, COLUMN_OF[field]] = one.values(field, base)
+    return control

@@ -1,0 +1,144 @@
+"""simulate: a Schedule executed on real values, cycle by cycle."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caterpillar import numerics
+from caterpillar.checks import SpecError
+from caterpillar.counters import Counters
+from caterpillar.machine import Machine
+from caterpillar.mapping import isa
+from caterpillar.mapping.isa import MicroProgram
+from caterpillar.mapping.layout import weight_indices
+from caterpillar.mapping.schedule import Schedule, expand
+from caterpillar.numerics.vector import Arithmetic, sources_digest
+from caterpillar.simulate.engine import PIPELINE, execute
+from caterpillar.simulate.hazards import walk
+
+Half = NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run took and gave. weights: per layer, (inputs, outputs), half precision."""
+
+    cycles: int
+    counters: Counters
+    weights: tuple[Half, ...]
+
+
+def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
+    """Cycles and events of a run of n samples, exactly: control does not depend on data, so n - 1 ticks are alike.
+
+    Checks the micro-programs. Raises Hazard.
+    """
+    machine = schedule.machine
+    first = walk(expand(schedule.first), machine, warm=False)
+    steady = walk(expand(schedule.steady), machine, warm=True)
+    last = walk(expand(schedule.last), machine, warm=True)
+    return schedule.cycles(samples), first + steady * (samples - 1) + last
+
+
+def simulate(
+    schedule: Schedule, weights: tuple[Half, ...], inputs: Half, labels: NDArray[np.int64], rate: float
+) -> Run:
+    """Execute a run on every cycle: inputs (samples, m), labels (samples,), weights per layer (m, n), half precision.
+
+    Pure: the arguments are left as they are. Raises Hazard where the hardware could not do what a micro-program asks,
+    SpecError where shapes are not the schedule's.
+    """
+    _check_shapes(schedule, weights, inputs, labels)
+    cycles, counters = count(schedule, len(labels))
+    state = _State(schedule, weights, rate)
+    ticks = (schedule.first, *(schedule.steady,) * (len(labels) - 1))
+    controls = {id(program): expand(program) for program in (schedule.first, schedule.steady, schedule.last)}
+    for tick, sample, label in zip(ticks, inputs, labels, strict=True):
+        state.execute(controls[id(tick)], sample.astype(np.float32), int(label))
+    state.execute(controls[id(schedule.last)], inputs[-1].astype(np.float32), 0)
+    return Run(cycles=cycles, counters=counters, weights=state.weights())
+
+
+def _check_shapes(schedule: Schedule, weights: tuple[Half, ...], inputs: Half, labels: NDArray[np.int64]) -> None:
+    network = schedule.network
+    wanted = [(layer.inputs, layer.outputs) for layer in network.layers]
+    if [w.shape for w in weights] != wanted:
+        raise SpecError(f"weights must have the shapes {wanted}, got {[w.shape for w in weights]}")
+    if len(labels) < 1 or inputs.shape != (len(labels), network.inputs):
+        raise SpecError(f"inputs must have the shape (at least 1, {network.inputs}), got {inputs.shape}")
+
+
+class _State:
+    """Operands and memories of all PEs."""
+
+    def __init__(self, schedule: Schedule, weights: tuple[Half, ...], rate: float) -> None:
+        machine = schedule.machine
+        self._schedule, self._machine = schedule, machine
+        width = -(-machine.pes // 16) * 16
+        self._operands = np.zeros((PIPELINE + machine.fma_latency + 2, width), np.float32)
+        self._operands[isa.ONE] = 1
+        self._operands[isa.RATE] = np.float16(rate)
+        self._a = np.zeros((schedule.layout.mem_a_words, width), np.float32)
+        self._b = np.zeros((schedule.layout.mem_b_words, width), np.float32)
+        self._queues = np.zeros((2, machine.cores, isa.FIFO_BEATS, machine.pe_rows), np.float32)
+        outputs = schedule.network.outputs + machine.pes_per_core
+        self._softmax = np.zeros((2, machine.cores, outputs), np.float32)
+        self._arithmetic = Arithmetic("fp16", DIGEST)
+        for index, matrix in enumerate(weights, start=1):
+            words, rows, columns = self._places(index)
+            found = np.where((rows >= 0) & (columns >= 0), matrix[rows, columns], 0)
+            self._a[words, self._lanes()] = found
+
+    def _lanes(self) -> NDArray[np.int64]:
+        machine = self._machine
+        return np.arange(machine.pes).reshape(machine.cores, 1, 1, machine.pes_per_core)
+
+    def _places(self, index: int) -> tuple[NDArray[np.int64], ...]:
+        """MEM A's words and the weights' rows and columns, (cores, positions, panel, lanes)."""
+        layer = self._schedule.layout.layers[index - 1]
+        inputs, outputs = weight_indices(self._schedule.layout, self._machine, index)
+        words = layer.address + np.arange(layer.positions)[:, None] * layer.padded + np.arange(layer.panel)
+        return words[None, :, :, None], inputs[:, :, None, :], outputs[:, None, :, None]
+
+    def execute(self, control: isa.Control, sample: NDArray[np.float32], label: int) -> None:
+        machine = self._machine
+        bits = machine.pes_per_core.bit_length() - 1
+        hops = np.array([isa.link_hops(machine, bit) for bit in range(bits)] or [1], np.int64)
+        execute(
+            self._arithmetic,
+            control,
+            self._operands,
+            self._a,
+            self._b,
+            sample,
+            label,
+            machine.fma_latency,
+            machine.pe_rows,
+            machine.pe_cols,
+            machine.cores,
+            hops,
+            self._queues,
+            self._softmax,
+        )
+
+    def weights(self) -> tuple[Half, ...]:
+        found: list[Half] = []
+        for index, layer in enumerate(self._schedule.network.layers, start=1):
+            words, rows, columns = self._places(index)
+            values = self._a[words, self._lanes()]
+            rows, columns = np.broadcast_to(rows, values.shape), np.broadcast_to(columns, values.shape)
+            real = (rows >= 0) & (columns >= 0)
+            matrix = np.zeros((layer.inputs, layer.outputs), np.float16)
+            matrix[rows[real], columns[real]] = values[real].astype(np.float16)
+            found.append(matrix)
+        return tuple(found)
+
+
+DIGEST = sources_digest(Path(__file__).parent, Path(isa.__file__).parent, Path(numerics.__file__).parent)
+__all__ = ["Machine", "MicroProgram", "Run", "count", "simulate"]

@@ -1,0 +1,138 @@
+"""SGD in half precision, one addition after the other in a given Order: slow, plain, and written from its docstring."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numba import njit
+
+from caterpillar.numerics import GemvOrder, Order
+from caterpillar.numerics.functions import divide, exp_negative
+from caterpillar.numerics.vector import Arithmetic, add, fma
+
+HALF = Arithmetic("fp16", "tests/simulate/reference")
+
+
+@njit
+def _fma(ar, a, b, c):
+    return fma(ar, a, b, c)
+
+
+@njit
+def _add(ar, a, b):
+    return add(ar, a, b)
+
+
+@njit
+def _exp(ar, x):
+    return exp_negative(ar, x)
+
+
+@njit
+def _divide(ar, n, d):
+    return divide(ar, n, d)
+
+
+def _f(x: float) -> np.float32:
+    return np.float32(x)
+
+
+def multiply_add(a: float, b: float, c: float) -> np.float32:
+    return _fma(HALF, _f(a), _f(b), _f(c))
+
+
+def plus(a: float, b: float) -> np.float32:
+    return _add(HALF, _f(a), _f(b))
+
+
+def combine(sums: list[np.float32], how: str) -> np.float32:
+    if how == "chain":
+        return functools.reduce(plus, sums)
+    count = 1
+    while count < len(sums):
+        count *= 2
+    sums = sums + [_f(0)] * (count - len(sums))
+    while count > 1:
+        count //= 2
+        sums = [plus(sums[k], sums[k + count]) for k in range(count)]
+    return sums[0]
+
+
+def forward(order: GemvOrder, h: np.ndarray, W: np.ndarray) -> np.ndarray:
+    inputs, outputs = W.shape
+    blocks = order.input_bounds or (0, inputs)
+    result = np.zeros(outputs, np.float32)
+    for panel, (low, high) in enumerate(zip(order.bounds, order.bounds[1:], strict=False)):
+        first = order.forward_first[panel] if order.forward_first else 0
+        visit = [*range(first, inputs), *range(first)]
+        for j in range(low, high):
+            if order.block_lanes is None:
+                sums = [_f(0)] * order.forward_lanes
+                for i in visit:
+                    block = max(c for c in range(len(blocks) - 1) if blocks[c] <= i)
+                    lane = (i - blocks[block]) % order.forward_lanes
+                    sums[lane] = multiply_add(h[i], W[i, j], sums[lane])
+                result[j] = combine(sums, order.forward_combine)
+                continue
+            totals = [_f(0)] * order.block_lanes
+            for c in range(len(blocks) - 1):
+                sums = [_f(0)] * order.forward_lanes
+                for i in range(blocks[c], blocks[c + 1]):
+                    lane = (i - blocks[c]) % order.forward_lanes
+                    sums[lane] = multiply_add(h[i], W[i, j], sums[lane])
+                k = c % order.block_lanes
+                totals[k] = plus(totals[k], combine(sums, order.forward_combine))
+            result[j] = combine(totals, "tree")
+    return result
+
+
+def backward(order: GemvOrder, d: np.ndarray, W: np.ndarray) -> np.ndarray:
+    inputs = W.shape[0]
+    panels = len(order.bounds) - 1
+    result = np.zeros(inputs, np.float32)
+    for i in range(inputs):
+        parts: list[np.float32] = []
+        for low, high in zip(order.bounds, order.bounds[1:], strict=False):
+            sums = [_f(0)] * order.backward_lanes
+            for j in range(low, high):
+                lane = (j - low) % order.backward_lanes
+                sums[lane] = multiply_add(d[j], W[i, j], sums[lane])
+            parts.append(combine(sums, order.backward_combine))
+        first = order.backward_first[i] if order.backward_first else 0
+        result[i] = functools.reduce(plus, [parts[(first + k) % panels] for k in range(panels)])
+    return result
+
+
+def softmax_error(logits: np.ndarray, label: int) -> np.ndarray:
+    best = logits[0]
+    for a in logits[1:]:
+        best = max(best, a)
+    exps, total = [], _f(0)
+    for a in logits:
+        exps.append(_exp(HALF, _f(plus(a, -best))))
+        total = plus(total, exps[-1])
+    return np.array(
+        [plus(_divide(HALF, _f(e), _f(total)), -1.0 if j == label else 0.0) for j, e in enumerate(exps)], np.float32
+    )
+
+
+def sgd(
+    order: Order, weights: list[np.ndarray], inputs: np.ndarray, labels: np.ndarray, rate: float
+) -> list[np.ndarray]:
+    """Weights after a pass over the samples, ReLU and softmax; float16 in and out."""
+    W = [w.astype(np.float32) for w in weights]
+    rate = float(np.float16(rate))
+    for x, label in zip(inputs, labels, strict=True):
+        h = [x.astype(np.float32)]
+        for index, order_of_layer in enumerate(order.layers):
+            a = forward(order_of_layer, h[-1], W[index])
+            h.append(np.where(a > 0, a, 0).astype(np.float32) if index < len(W) - 1 else a)
+        d = softmax_error(h[-1], int(label))
+        for index in reversed(range(len(W))):
+            sums = backward(order.layers[index], d, W[index]) if index else None
+            for i, j in np.ndindex(*W[index].shape):
+                u = multiply_add(rate, h[index][i], 0)
+                W[index][i, j] = multiply_add(-u, d[j], W[index][i, j])
+            d = np.where(h[index] > 0, sums, 0).astype(np.float32) if index else d
+    return [w.astype(np.float16) for w in W]
