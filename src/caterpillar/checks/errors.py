@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class CaterpillarError(Exception):
     """Base of all our errors; the command line prints its message as one line."""
@@ -41,3 +43,7 @@ class Diverged(CaterpillarError):
         self.tick = tick
         self.layer = layer
         self.what = what
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keyword arguments survive the way between processes."""
+        return partial(Diverged, epoch=self.epoch, tick=self.tick, layer=self.layer, what=self.what), ()
