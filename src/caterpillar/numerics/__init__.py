@@ -10,6 +10,7 @@ from caterpillar.numerics.arithmetic import (
     to_storage,
     wide_dtype,
 )
+from caterpillar.numerics.fused import fma
 from caterpillar.numerics.order import Combine, GemvOrder, Order
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "GemvOrder",
     "Numerics",
     "Order",
+    "fma",
     "from_storage",
     "storage_dtype",
     "sum_dtype",

@@ -27,7 +27,6 @@ from caterpillar.numerics.vector import add, by_width, div, float_bits, fma, mul
 RECIPROCALS = tuple(float(np.float16(1 / (1 + (k + 0.5) / 64))) for k in range(64))
 INVERSE_FACTORIALS = tuple(1 / math.factorial(n) for n in range(14))
 RELU, TANH, SIGMOID = 0, 1, 2
-ACTIVATION_CODES = {"relu": RELU, "tanh": TANH, "sigmoid": SIGMOID}
 
 
 @njit(inline="always")
@@ -78,7 +77,7 @@ def tanh(ar, x):
     one = number(ar, 1.0)
     t = fma(ar, scale, q, add(ar, scale, -one))
     result = divide(ar, t, add(ar, t, number(ar, 2.0)))
-    return result if x > 0 else -result
+    return result if x >= 0 else -result
 
 
 @njit

@@ -1,7 +1,10 @@
-"""The order of sums that the fast kernels follow."""
+"""The order of sums that the fast kernels follow, and the check of an order given from outside."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from caterpillar.checks import SpecError
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import DirectBackward, Program
 from caterpillar.train.state import feedback_shapes
@@ -39,3 +42,35 @@ def default_order(program: Program) -> Order:
             for layer, shape in enumerate(feedback_shapes(program), start=1)
         ),
     )
+
+
+def check_order(order: Order, program: Program) -> None:
+    """Raise SpecError unless the order is one of this program's matrices."""
+    layers, feedback = program.network.layers, feedback_shapes(program)
+    if len(order.layers) != len(layers) or len(order.feedback) != len(feedback):
+        found = (len(order.layers), len(order.feedback))
+        raise SpecError(f"Order must have an entry for each of the {len(layers)} layers, got {found[0]} and {found[1]}")
+    for layer, gemv in zip(layers, order.layers, strict=True):
+        _check_gemv(gemv, (layer.inputs, layer.outputs), f"Order.layers[{layer.index - 1}]")
+    for index, (gemv, shape) in enumerate(zip(order.feedback, feedback, strict=True)):
+        if shape and gemv is None:
+            raise SpecError(f"Order.feedback[{index}] must be given, for the rule reads that feedback matrix")
+        if shape and gemv:
+            _check_gemv(gemv, shape, f"Order.feedback[{index}]")
+
+
+def _check_gemv(gemv: GemvOrder, shape: tuple[int, int], name: str) -> None:
+    inputs, outputs = shape
+    edges, panels = gemv.bounds, len(gemv.bounds) - 1
+    if panels < 1 or edges[0] != 0 or edges[-1] != outputs or any(low >= high for low, high in pairwise(edges)):
+        raise SpecError(f"{name}.bounds must ascend from 0 to {outputs}, got {edges}")
+    for field, lanes in (("forward_lanes", gemv.forward_lanes), ("backward_lanes", gemv.backward_lanes)):
+        if not 1 <= lanes <= 65536:
+            raise SpecError(f"{name}.{field} must be an int in [1, 65536], got {lanes!r}")
+    starts = (
+        ("forward_first", gemv.forward_first, panels, inputs),
+        ("backward_first", gemv.backward_first, inputs, panels),
+    )
+    for field, first, count, limit in starts:
+        if first is not None and (len(first) != count or not all(0 <= value < limit for value in first)):
+            raise SpecError(f"{name}.{field} must be {count} ints in [0, {limit - 1}], got {first}")

@@ -12,6 +12,7 @@ from caterpillar.train import columns as c
 from caterpillar.train.barrier import wait
 from caterpillar.train.kernels import backward_rows, list_rows
 from caterpillar.train.matrix_step import matrix_step
+from caterpillar.train.ordered import ordered_backward
 from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at
 
 
@@ -86,8 +87,12 @@ def direct_step(ar, T, F, W, layer, output_layer, k, count, panel, thread, tick)
     stride = T[layer_row(T, output_layer) + c.PAD]
     for s in range(count):
         h, d, e = activation_at(T, layer, k, s), error_at(T, layer, k, s), error_at(T, output_layer, k, s)
-        found = list_rows(T, rows, F, h, first, last, T[c.CODE] == RELU and T[c.SKIP])
-        backward_rows(ar, T, F, W, rows, found, T[row + c.FEEDBACK], stride, e, sums)
+        if T[c.ORDERED]:
+            order, room = T[row + c.FEEDBACK_ORDER], sums + T[row + c.PAD]
+            ordered_backward(ar, T, F, W, order, first, last, T[row + c.FEEDBACK], stride, e, sums, room)
+        else:
+            found = list_rows(T, rows, F, h, first, last, T[c.CODE] == RELU and T[c.SKIP])
+            backward_rows(ar, T, F, W, rows, found, T[row + c.FEEDBACK], stride, e, sums)
         finite = True
         for j in range(first, last):
             error = stored(ar, through_slope(ar, T[c.CODE], F[sums + j], F[h + j]))

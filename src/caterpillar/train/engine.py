@@ -13,8 +13,7 @@ import numpy as np
 from caterpillar import numerics
 from caterpillar.checks import Diverged
 from caterpillar.datasets import Samples
-from caterpillar.numerics import Array, Order
-from caterpillar.numerics.functions import ACTIVATION_CODES
+from caterpillar.numerics import Array, GemvOrder, Order
 from caterpillar.numerics.vector import Arithmetic, sources_digest
 from caterpillar.program import Program
 from caterpillar.rules.rule import forward_passes
@@ -44,11 +43,16 @@ class Engine:
         state: State,
         order: Order | None,
     ) -> None:
-        order = order or default_order(program)
-        feedback = tuple(gemv.bounds if gemv else (0,) for gemv in order.feedback)
-        weights = tuple(gemv.bounds for gemv in order.layers)
-        bounds = {"weights": weights, "velocity": weights, "feedback": feedback}
-        self._matrices = layout.new_matrices(matrix_shapes(program), bounds, settings.numerics, settings.threads)
+        own = default_order(program)
+        self._order = None if order in (None, own) else order
+        edges = {
+            "weights": [self._bounds(gemv) for gemv in own.layers],
+            "feedback": [self._bounds(gemv) if gemv else (0,) for gemv in own.feedback],
+        }
+        bounds = {"weights": edges["weights"], "velocity": edges["weights"], "feedback": edges["feedback"]}
+        self._matrices = layout.new_matrices(
+            matrix_shapes(program), bounds, settings.numerics, settings.threads, ahead_whole=self._order is not None
+        )
         self._fill(state)
         self._given, self._settings = state, settings
         self._pool = ThreadPoolExecutor(max_workers=1) if settings.threads > 1 else None
@@ -92,6 +96,10 @@ class Engine:
             feedback=self._given.feedback,
         )
 
+    def _bounds(self, gemv: GemvOrder) -> tuple[int, ...]:
+        """How a matrix is stored: by the fast kernels' panels, or whole for those that add in any order."""
+        return gemv.bounds if self._order is None else (0, gemv.bounds[-1])
+
     def _fill(self, state: State) -> None:
         for name in ("weights", "velocity", "feedback"):
             for stored, matrix in zip(getattr(self._matrices, name), getattr(state, name), strict=True):
@@ -99,8 +107,7 @@ class Engine:
                     stored.write(self._matrices.buffer, matrix)
 
     def _runner(self, program: Program, samples: Samples) -> Runner:
-        steps, code = lower(program), ACTIVATION_CODES[program.network.activation]
-        T, F = layout.new_tables(program, steps, self._matrices, samples, self._settings, code)
+        T, F = layout.new_tables(program, lower(program), self._matrices, samples, self._settings, self._order)
         W = self._matrices.buffer
         halves_as_bits = W.view(np.uint16) if W.dtype == np.float16 else W
         arithmetic = Arithmetic(self._settings.numerics, DIGEST)

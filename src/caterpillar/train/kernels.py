@@ -144,7 +144,7 @@ def backward_update_rows(ar, T, F, W, rows, count, base, stride, h, d, part, rat
 
 @njit(nogil=True)
 def one_pass_rows(ar, T, F, W, rows, count, base, stride, h, d, part, rate, entering, a):
-    """backward_update_rows with h and d, then forward_rows with the activations at entering: one read of each weight."""
+    """backward_update_rows with h and d, then forward_rows with the activations at entering, in one read."""
     keep_apart()
     k = rows
     while k + 4 <= rows + count:

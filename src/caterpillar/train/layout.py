@@ -17,7 +17,17 @@ from itertools import pairwise
 import numpy as np
 
 from caterpillar.datasets import Samples
-from caterpillar.numerics import Array, Numerics, from_storage, storage_dtype, sum_dtype, to_storage, wide_dtype
+from caterpillar.numerics import (
+    Array,
+    GemvOrder,
+    Numerics,
+    Order,
+    from_storage,
+    storage_dtype,
+    sum_dtype,
+    to_storage,
+    wide_dtype,
+)
 from caterpillar.program import Program, Update
 from caterpillar.train import columns as c
 from caterpillar.train.default_order import padded
@@ -68,11 +78,16 @@ class Matrices:
 
 def new_matrices(
     shapes: dict[str, tuple[tuple[int, int], ...]],
-    bounds: dict[str, tuple[tuple[int, ...], ...]],
+    bounds: dict[str, list[tuple[int, ...]]],
     numerics: Numerics,
     threads: int,
+    *,
+    ahead_whole: bool,
 ) -> Matrices:
-    """Zeros, with a place for every matrix; shapes and bounds are those of weights, velocity and feedback."""
+    """Zeros, with a place for every matrix; shapes and bounds are those of weights, velocity and feedback.
+
+    ahead_whole: room for a whole matrix looked ahead, not for a block of rows.
+    """
     size = 0
     placed: dict[str, list[Stored]] = {}
     for name, matrices in shapes.items():
@@ -83,7 +98,7 @@ def new_matrices(
                 bases.append(size)
                 size += shape[0] * padded(last - first)
             placed[name].append(Stored(shape=shape, bounds=edges, bases=tuple(bases)))
-    ahead_words = max(c.BLOCK_WORDS, 4 * max(padded(shape[1]) for shape in shapes["weights"]))
+    ahead_words = max(c.BLOCK_WORDS, max((m if ahead_whole else 4) * padded(n) for m, n in shapes["weights"]))
     return Matrices(
         buffer=aligned(size + threads * ahead_words, storage_dtype(numerics)),
         weights=tuple(placed["weights"]),
@@ -116,15 +131,21 @@ class Room:
 
 
 def new_tables(
-    program: Program, steps: Sequence[Step], matrices: Matrices, samples: Samples, settings: Settings, code: int
+    program: Program,
+    steps: Sequence[Step],
+    matrices: Matrices,
+    samples: Samples,
+    settings: Settings,
+    order: Order | None,
 ) -> tuple[Array, Array]:
-    """T and F of a run on samples; code is that of the activation function."""
+    """T and F of a run on samples; order is None for the fast kernels' own."""
     network, batch, integers, floats = program.network, program.batch, Room(), Room()
     widest = max(padded(size) for size in network.sizes)
     head = np.zeros(c.HEADER, np.int64)
     integers.take(c.HEADER)
     head[c.BATCH], head[c.SAMPLES], head[c.BATCHES] = batch, len(samples), -(-len(samples) // batch)
-    head[c.CODE], head[c.SKIP], head[c.THREADS] = code, settings.skip_zeros, settings.threads
+    head[c.CODE], head[c.SKIP] = c.ACTIVATION_CODES[network.activation], settings.skip_zeros
+    head[c.THREADS], head[c.ORDERED] = settings.threads, order is not None
     head[c.DEPTH], head[c.STEPS] = network.depth, len(steps)
     head[c.LAYER_ROWS] = integers.take((network.depth + 1) * c.LAYER_COLUMNS)
     head[c.STEP_ROWS] = integers.take(len(steps) * c.STEP_COLUMNS)
@@ -134,12 +155,16 @@ def new_tables(
     head[c.STATUS] = integers.take(settings.threads * c.STATUS_WORDS)
     layers = _layer_rows(program, steps, matrices, floats, len(samples))
     step_rows = _step_rows(steps, floats)
-    head[c.SCRATCH], head[c.SCRATCH_WORDS] = floats.take(settings.threads * widest), widest
+    order_words = _place_orders(layers, order, integers)
+    head[c.SCRATCH_WORDS] = widest + _most_sums(order)
+    head[c.SCRATCH] = floats.take(settings.threads * int(head[c.SCRATCH_WORDS]))
     head[c.AHEAD], head[c.AHEAD_WORDS] = matrices.ahead, matrices.ahead_words
     T, F = aligned(integers.size, np.int64), aligned(floats.size, wide_dtype(settings.numerics))
     T[: c.HEADER] = head
     for start, values in ((c.LAYER_ROWS, layers), (c.STEP_ROWS, step_rows), (c.LABELS, samples.labels)):
         T[head[start] : head[start] + values.size] = values.ravel()
+    for start, words in order_words:
+        T[start : start + len(words)] = words
     images = F[: len(samples) * padded(network.inputs)].reshape(len(samples), -1)
     images[:, : network.inputs] = from_storage(to_storage(samples.images, settings.numerics), settings.numerics)
     for row, step in zip(step_rows, steps, strict=True):
@@ -213,3 +238,31 @@ def _update_constants(row: Array, update: Update, batch: int, size: int, learnin
     row[c.BOOST] = batch / size
     row[c.MOMENTUM] = update.momentum
     row[c.VELOCITY_SCALE], row[c.GRADIENT_SCALE] = update.velocity_scale, update.gradient_scale
+
+
+def _place_orders(layers: Array, order: Order | None, integers: Room) -> list[tuple[int, list[int]]]:
+    """Give every order a place in T and note it in its layer's row; the places and what to write there."""
+    placed: list[tuple[int, list[int]]] = []
+    pairs = zip(order.layers, order.feedback, strict=True) if order else ()
+    for layer, (weights, feedback) in enumerate(pairs, start=1):
+        for column, gemv in ((c.WEIGHT_ORDER, weights), (c.FEEDBACK_ORDER, feedback)):
+            if gemv:
+                words = _order_words(gemv, int(layers[layer - 1 : layer + 1, c.SIZE].max()))
+                layers[layer, column] = integers.take(len(words))
+                placed.append((int(layers[layer, column]), words))
+    return placed
+
+
+def _order_words(gemv: GemvOrder, inputs: int) -> list[int]:
+    """An order as ordered.py reads it; inputs: at least as many as the matrix has."""
+    panels = len(gemv.bounds) - 1
+    forward = (gemv.forward_lanes, int(gemv.forward_combine == "tree"))
+    backward = (gemv.backward_lanes, int(gemv.backward_combine == "tree"))
+    first = (gemv.forward_first or (0,) * panels), (gemv.backward_first or (0,) * inputs)
+    return [*forward, *backward, panels, *gemv.bounds, *first[0], *first[1]]
+
+
+def _most_sums(order: Order | None) -> int:
+    """Words for the partial sums of sixteen outputs."""
+    gemvs = [gemv for gemv in (*order.layers, *order.feedback) if gemv] if order else []
+    return 16 * max((max(gemv.forward_lanes, gemv.backward_lanes) for gemv in gemvs), default=0)

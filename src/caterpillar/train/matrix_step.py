@@ -19,6 +19,7 @@ from caterpillar.train.kernels import (
     one_pass_rows,
     update_rows,
 )
+from caterpillar.train.ordered import ordered_backward, ordered_forward
 from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at
 
 
@@ -38,12 +39,12 @@ def matrix_step(ar, T, F, W, step, panel, thread, tick):
     forward = _present(T, T[step + c.FORWARD_LAG], tick)
     single = T[c.BATCH] == 1
     simple_update = single and update and not T[step + c.HAS_VELOCITY]
-    fused = simple_update and backward and T[step + c.BACKWARD_LAG] == T[step + c.UPDATE_LAG]
-    if simple_update and (fused or not backward) and forward and not T[step + c.LOOKS_AHEAD]:
+    fused = simple_update and backward and T[step + c.BACKWARD_LAG] == T[step + c.UPDATE_LAG] and not T[c.ORDERED]
+    if simple_update and (fused or not backward) and forward and not T[step + c.LOOKS_AHEAD] and not T[c.ORDERED]:
         _one_pass(ar, T, F, W, step, panel, thread, tick, backward)
         return
     whole = single and not T[step + c.LOOKS_AHEAD] and not ((backward or update) and forward)
-    rows = inputs if whole else max(4, c.BLOCK_WORDS // stride // 4 * 4)
+    rows = inputs if whole or T[c.ORDERED] else max(4, c.BLOCK_WORDS // stride // 4 * 4)
     for first in range(0, inputs, rows):
         last = min(first + rows, inputs)
         if backward:
@@ -76,13 +77,15 @@ def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused)
     """Through the weights or the feedback; fused: and the update of one sample."""
     layer, k, rows = T[step + c.LAYER], tick - T[step + c.BACKWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
     row, skip = layer_row(T, layer), T[c.SKIP] and T[c.CODE] == RELU
-    base, stride = (
-        T[row + (c.FEEDBACK if T[step + c.THROUGH_FEEDBACK] else c.WEIGHT) + panel],
-        T[row + c.STRIDE + panel],
-    )
+    feedback = T[step + c.THROUGH_FEEDBACK]
+    base, stride = T[row + (c.FEEDBACK if feedback else c.WEIGHT) + panel], T[row + c.STRIDE + panel]
     for s in range(count):
         h, d = activation_at(T, layer - 1, k, s), error_at(T, layer, k, s) + T[row + c.FIRST + panel]
         part = parts_at(T, layer, k, s, panel)
+        if T[c.ORDERED]:
+            order, sums = T[row + (c.FEEDBACK_ORDER if feedback else c.WEIGHT_ORDER)], T[c.SCRATCH]
+            ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sums)
+            continue
         found = list_rows(T, rows, F, h, first, last, skip)
         if fused:
             rate = F[T[step + c.CONSTANTS] + c.RATE]
@@ -124,5 +127,8 @@ def _forward(ar, T, F, W, step, panel, thread, tick, first, last, count):
         base = room - first * stride
     for s in range(count):
         h, a = activation_at(T, layer - 1, k, s), activation_at(T, layer, k, s) + T[row + c.FIRST + panel]
+        if T[c.ORDERED]:
+            ordered_forward(ar, T, F, W, T[row + c.WEIGHT_ORDER], last, base, stride, h, a, T[c.SCRATCH])
+            continue
         found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
         forward_rows(ar, T, F, W, rows, found, base, stride, h, a)

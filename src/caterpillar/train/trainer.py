@@ -10,6 +10,7 @@ from caterpillar.checks import SpecError
 from caterpillar.datasets import Samples
 from caterpillar.numerics import Order
 from caterpillar.program import Program
+from caterpillar.train.default_order import check_order
 from caterpillar.train.settings import Settings
 from caterpillar.train.state import State, check_state, initial_state
 
@@ -53,6 +54,8 @@ def train(
 
     start = initial_state(program, settings) if state is None else state
     check_state(start, program, settings)
+    if order is not None:
+        check_order(order, program)
     _check_samples(program, samples, "samples")
     _check_samples(program, test, "test")
     engine = Engine(program, samples, settings, test=test, state=start, order=order)

@@ -1,0 +1,83 @@
+"""Kernels that add in any given Order (numerics.order): slower, for comparison with a machine.
+
+An order lies in T: forward lanes, forward tree, backward lanes, backward tree, panels P; then P + 1 bounds, the first
+input of each panel, and the first panel of each input.
+"""
+
+# pyright: basic, reportArgumentType=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from numba import njit
+
+from caterpillar.numerics.vector import (
+    add,
+    fma,
+    keep_apart,
+    load,
+    load_weight,
+    load_weights,
+    number,
+    splat,
+    store,
+    zeros,
+)
+from caterpillar.train import columns as c
+
+
+@njit(nogil=True)
+def _combine(ar, F, sums, lanes, tree):
+    """Sixteen sums at once: the partial sums, 16 floats each from F[sums] on, become one."""
+    if not tree:
+        for lane in range(1, lanes):
+            store(ar, F, sums, add(ar, load(ar, F, sums), load(ar, F, sums + 16 * lane)))
+        return
+    count = 1
+    while count < lanes:
+        count *= 2
+    while count > 1:
+        count //= 2
+        for lane in range(min(count, max(lanes - count, 0))):
+            at = sums + 16 * lane
+            store(ar, F, at, add(ar, load(ar, F, at), load(ar, F, at + 16 * count)))
+        lanes = min(lanes, count)
+
+
+@njit(nogil=True)
+def ordered_forward(ar, T, F, W, order, inputs, base, stride, h, a, sums):
+    """F[a + j] = sum over i of h_i W_ij, for all outputs; sixteen outputs of a panel at a time."""
+    keep_apart()
+    lanes, tree, panels = T[order], T[order + 1], T[order + 4]
+    for p in range(panels):
+        last, first_input = T[order + c.BOUNDS + p + 1], T[order + c.BOUNDS + panels + 1 + p]
+        for j in range(T[order + c.BOUNDS + p], last, 16):
+            for lane in range(lanes):
+                store(ar, F, sums + 16 * lane, zeros(ar))
+            for n in range(inputs):
+                i = (first_input + n) % inputs
+                at = sums + 16 * (i % lanes)
+                value = load_weights(ar, W, base + i * stride + j)
+                store(ar, F, at, fma(ar, splat(ar, F[h + i]), value, load(ar, F, at)))
+            _combine(ar, F, sums, lanes, tree)
+            for k in range(min(16, last - j)):
+                F[a + j + k] = F[sums + k]
+
+
+@njit(nogil=True)
+def ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sums):
+    """F[part + i] = sum over j of d_j W_ij, for the inputs first .. last - 1."""
+    keep_apart()
+    lanes, tree, panels = T[order + 2], T[order + 3], T[order + 4]
+    for i in range(first, last):
+        first_panel, total = T[order + c.BOUNDS + 2 * panels + 1 + i], number(ar, 0.0)
+        for n in range(panels):
+            p = (first_panel + n) % panels
+            start = T[order + c.BOUNDS + p]
+            for lane in range(lanes):
+                store(ar, F, sums + 16 * lane, zeros(ar))
+            for j in range(start, T[order + c.BOUNDS + p + 1]):
+                at = sums + 16 * ((j - start) % lanes)
+                F[at] = fma(ar, F[d + j], load_weight(ar, W, base + i * stride + j), F[at])
+            _combine(ar, F, sums, lanes, tree)
+            total = F[sums] if n == 0 else add(ar, total, F[sums])
+        F[part + i] = total
