@@ -68,7 +68,7 @@ class Builder:
         if any(one.count <= 0 for one in loops):
             return
         cycles = Instruction("mem_b0", start, (), tuple(loops), 0).cycles()
-        port = next((one for one in PORTS if self._free(one, cycles)), None)
+        port: Unit | None = next((one for one in PORTS if self._free(one, cycles)), None)
         if port is None and loops:  # neither port is free throughout: a round of the outermost loop after the other
             outer, *inner = loops
             strides = dict(outer.strides)

@@ -55,5 +55,6 @@ def expand(program: MicroProgram) -> Control:
         if one.unit in SWITCHES:
             control[cycles, COLUMN_OF[SWITCHES[one.unit]]] = 1
         for field, base in one.fields:
-            control[cycles, COLUMN_OF[field]] = one.values(field, base)
+            steps = any(field in dict(inner.strides) for inner in one.loops)
+            control[cycles, COLUMN_OF[field]] = one.values(field, base) if steps else base
     return control

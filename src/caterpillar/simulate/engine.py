@@ -1,7 +1,8 @@
 """Executes control words on values: all PEs of all cores in lockstep, one cycle after the other.
 
-Values are half-precision numbers held in float32. S is (operands, lanes): a row for each operand code, then the stages
-of the FMA's pipeline; A and B are the memories, (words, lanes). Lane = core P + column pe_rows + row.
+Values are half-precision numbers held in float32. S is (operands, lanes), flat: a row for each operand code, then the
+stages of the FMA's pipeline. A and B are the memories, (words, lanes), flat, A as half-precision bits. PE p of core k
+is lane p cores + k, so that what all cores do to one PE is done to neighbours in memory.
 """
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
@@ -13,7 +14,7 @@ from numba import njit
 
 from caterpillar.mapping import isa
 from caterpillar.numerics.functions import divide, exp_negative
-from caterpillar.numerics.vector import add, fma, load, mul, number, splat, store
+from caterpillar.numerics.vector import add, fma, load, load_weights, mul, number, splat, store, store_weights
 from caterpillar.simulate.hazards import (
     A_ADDRESS,
     A_OP,
@@ -54,109 +55,177 @@ def _row_of(code, t, stages, latency):
     return code
 
 
+@njit(inline="always")
+def _copy(ar, to, row, source, other, width):
+    """Row `row` of one array = row `other` of another; arrays are flat, for NumPy's views cost more than the copy."""
+    for i in range(0, width, 16):
+        store(ar, to, row * width + i, load(ar, source, other * width + i))
+
+
+@njit(inline="always")
+def _load_row(ar, S, row, A, word, width):
+    """S[row] = a word of MEM A in every PE."""
+    for i in range(0, width, 16):
+        store(ar, S, row * width + i, load_weights(ar, A, word * width + i))
+
+
+@njit(inline="always")
+def _store_row(ar, A, word, S, row, width):
+    """A word of MEM A in every PE = S[row]."""
+    for i in range(0, width, 16):
+        store_weights(ar, A, word * width + i, load(ar, S, row * width + i))
+
+
 @njit
-def _multiply_add(ar, S, stage, a, b, c, negate):
-    """A whole row: S[stage] = a b + c, one rounding."""
-    width = S.shape[1]
-    flat = S.reshape(S.size)
-    to, x, y, z = stage * width, a * width, b * width, c * width
+def _multiply_add(ar, S, to, a, b, c, negate, width):
+    """A whole row: S[to] = a b + c, or -a b + c, one rounding."""
+    to, a, b, c = to * width, a * width, b * width, c * width
     if negate:
         minus = splat(ar, number(ar, -1.0))
         for i in range(0, width, 16):
-            negative = mul(ar, load(ar, flat, x + i), minus)
-            store(ar, flat, to + i, fma(ar, negative, load(ar, flat, y + i), load(ar, flat, z + i)))
+            store(ar, S, to + i, fma(ar, mul(ar, load(ar, S, a + i), minus), load(ar, S, b + i), load(ar, S, c + i)))
     else:
         for i in range(0, width, 16):
-            store(ar, flat, to + i, fma(ar, load(ar, flat, x + i), load(ar, flat, y + i), load(ar, flat, z + i)))
+            store(ar, S, to + i, fma(ar, load(ar, S, a + i), load(ar, S, b + i), load(ar, S, c + i)))
 
 
 @njit
 def _softmax(ar, logits, n, label, results):
-    """Output errors: softmax less the one-hot label, for each core."""
-    for core in range(logits.shape[0]):
-        best = logits[core, 0]
+    """Output errors, (words, cores): softmax less the one-hot label."""
+    for core in range(logits.shape[1]):
+        best = logits[0, core]
         for j in range(1, n):
-            if logits[core, j] > best:
-                best = logits[core, j]
+            if logits[j, core] > best:
+                best = logits[j, core]
         total = number(ar, 0.0)
         for j in range(n):
-            results[core, j] = exp_negative(ar, add(ar, logits[core, j], -best))
-            total = add(ar, total, results[core, j])
+            results[j, core] = exp_negative(ar, add(ar, logits[j, core], -best))
+            total = add(ar, total, results[j, core])
         for j in range(n):
-            h = divide(ar, results[core, j], total)
-            results[core, j] = add(ar, h, number(ar, -1.0 if j == label else 0.0))
-        results[core, n:] = 0
+            h = divide(ar, results[j, core], total)
+            results[j, core] = add(ar, h, number(ar, -1.0 if j == label else 0.0))
+        results[n:, core] = 0
 
 
 @njit
-def _memory_b(S, B, word, fields, lanes, cores, held):
+def _memory_b(ar, S, B, word, fields, lanes, cores, held, port, width):
     """A port's read into its slot, or a write of the word held."""
     base, slot, mode, offset = word[fields[1]], word[fields[2]], word[fields[3]], word[fields[4]]
-    used = lanes * cores
     reading = word[fields[0]] == isa.READ
-    if mode == isa.PLAIN:
-        if reading:
-            S[slot] = B[base]
-        else:
-            B[base] = held
-        return
-    for lane in range(used):
-        core, within = lane // lanes, lane % lanes
-        at = base + ((offset ^ within) if mode == isa.XOR_LANE else (offset + core) % cores)
-        if reading:
-            S[slot, lane] = B[at, lane]
-        else:
-            B[at, lane] = held[lane]
+    if mode == isa.PLAIN and reading:
+        _copy(ar, S, slot, B, base, width)
+    elif mode == isa.PLAIN:
+        _copy(ar, B, base, held, port, width)
+    else:
+        for lane in range(lanes):
+            for core in range(cores):
+                at = base + ((offset ^ lane) if mode == isa.XOR_LANE else (offset + core) % cores)
+                here = lane * cores + core
+                if reading:
+                    S[slot * width + here] = B[at * width + here]
+                else:
+                    B[at * width + here] = held[port * width + here]
 
 
 @njit
-def _row_bus(S, word, source, bus, queues, heads, tails, sample, logits, errors, taken, rows, columns, cores):
-    """The row buses' cycle: one word each from a source to PEs, the softmax unit, the ring; returns logits taken."""
-    lanes, kind, to = rows * columns, word[ROW_FROM], word[ROW_TO]
-    way = kind - isa.FROM_DOWN
-    for core in range(cores):
+def _onto_row_buses(S, word, slot, bus, queues, heads, sample, errors, rows, cores, width):
+    """A word on each row bus of each core, (rows, cores), from where the control word says."""
+    kind = word[ROW_FROM]
+    if kind == isa.FROM_PE:
         for row in range(rows):
-            at = core * rows + row
-            if kind == isa.FROM_PE:
-                bus[at] = source[core * lanes + word[ROW_COLUMN] * rows + row]
-            elif kind == isa.FROM_SRAM:
-                index = word[ROW_ADDRESS] * rows + row
-                bus[at] = sample[index] if index < len(sample) else 0
-            elif kind == isa.FROM_SOFTMAX:
-                bus[at] = errors[core, word[ROW_ADDRESS] * rows + row]
-            else:
-                bus[at] = queues[way, core, heads[way] % isa.FIFO_BEATS, row]
-    if kind == isa.FROM_DOWN or kind == isa.FROM_UP:
+            first = slot * width + (word[ROW_COLUMN] * rows + row) * cores
+            for core in range(cores):
+                bus[row, core] = S[first + core]
+    elif kind == isa.FROM_SRAM:
+        for row in range(rows):
+            index = word[ROW_ADDRESS] * rows + row
+            x = sample[index] if index < len(sample) else sample.dtype.type(0)
+            for core in range(cores):
+                bus[row, core] = x
+    elif kind == isa.FROM_SOFTMAX:
+        for row in range(rows):
+            for core in range(cores):
+                bus[row, core] = errors[word[ROW_ADDRESS] * rows + row, core]
+    else:
+        way = kind - isa.FROM_DOWN
+        beat = heads[way] % isa.FIFO_BEATS
+        for row in range(rows):
+            for core in range(cores):
+                bus[row, core] = queues[way, beat, row, core]
         heads[way] += 1
+
+
+@njit
+def _row_bus(S, word, bus, queues, tails, logits, taken, rows, columns, cores, width):
+    """The words on the row buses go to PEs, the softmax unit, the ring; returns the logits taken so far."""
+    to = word[ROW_TO]
     if word[ROW_SEND]:
         way = word[ROW_SEND] - isa.DOWN
-        step = cores - 1 if word[ROW_SEND] == isa.DOWN else 1
-        for core in range(cores):
-            queues[way, (core + step) % cores, tails[way] % isa.FIFO_BEATS] = bus[core * rows : core * rows + rows]
+        beat = tails[way] % isa.FIFO_BEATS
+        for row in range(rows):
+            if word[ROW_SEND] == isa.DOWN:
+                for core in range(cores - 1):
+                    queues[way, beat, row, core] = bus[row, core + 1]
+                queues[way, beat, row, cores - 1] = bus[row, 0]
+            else:
+                for core in range(cores - 1):
+                    queues[way, beat, row, core + 1] = bus[row, core]
+                queues[way, beat, row, 0] = bus[row, cores - 1]
         tails[way] += 1
     if to == isa.TO_SOFTMAX:
-        for core in range(cores):
-            logits[core, taken : taken + rows] = bus[core * rows : core * rows + rows]
-        taken += rows
+        for row in range(rows):
+            for core in range(cores):
+                logits[taken + row, core] = bus[row, core]
+        return taken + rows
     first, last = (0, columns) if to == isa.ALL_COLUMNS else (to, to + 1)
     if to >= 0 or to == isa.ALL_COLUMNS:
-        for core in range(cores):
-            for column in range(first, last):
-                at = core * lanes + column * rows
-                S[isa.ROW, at : at + rows] = bus[core * rows : core * rows + rows]
+        for column in range(first, last):
+            for row in range(rows):
+                at = isa.ROW * width + (column * rows + row) * cores
+                for core in range(cores):
+                    S[at + core] = bus[row, core]
     return taken
 
 
+@njit
+def _column_bus(S, slot, chosen, crossed, rows, columns, cores, width):
+    """The chosen row's words, to all PEs of their columns."""
+    for column in range(columns):
+        source = slot * width + (column * rows + chosen) * cores
+        for row in range(rows):
+            at = (column * rows + row) * cores
+            for core in range(cores):
+                crossed[at + core] = S[source + core]
+
+
+@njit
+def _exchange(S, slot, bit, linked, lanes, cores, width):
+    """Lane p's word goes to lane p ^ 2^bit."""
+    for lane in range(lanes):
+        at, other = lane * cores, slot * width + (lane ^ (1 << bit)) * cores
+        for core in range(cores):
+            linked[at + core] = S[other + core]
+
+
+@njit
+def _gate(S, row, gate, width):
+    """+0 where the gate is not above zero."""
+    for lane in range(width):
+        if not S[gate * width + lane] > 0:
+            S[row * width + lane] = 0
+
+
 @njit(nogil=True, cache=True)
-def execute(ar, control, S, A, B, sample, label, latency, rows, columns, cores, hops, queues, softmax_words):
+def execute(ar, control, S, A, B, sample, label, width, latency, rows, columns, cores, hops, queues, softmax_words):
     """Run a checked micro-program from its first cycle to its last on S, A and B, in place.
 
-    queues: (directions, cores, beats, rows), what is under way on the ring. softmax_words: (2, cores, words), the
+    queues: (directions, beats, rows, cores), what is under way on the ring. softmax_words: (2, words, cores), the
     softmax unit's logits and results.
     """
     lanes, stages = rows * columns, latency + 2
     to_slot = np.full(stages, isa.NONE)
-    held, linked, crossed, bus = S[:2].copy(), S[0].copy(), S[0].copy(), np.zeros(rows * cores, S.dtype)
+    held, linked, crossed = S[: 2 * width].copy(), S[:width].copy(), S[:width].copy()
+    bus = np.zeros((rows, cores), S.dtype)
     heads, tails = np.zeros(2, np.int64), np.zeros(2, np.int64)
     logits, errors = softmax_words
     arrives, taken = -1, 0
@@ -165,50 +234,42 @@ def execute(ar, control, S, A, B, sample, label, latency, rows, columns, cores, 
         # what comes out of the FMA and off the links is there from the start of the cycle
         stage = (t - latency) % stages
         if to_slot[stage] >= 0:
-            S[to_slot[stage]] = S[PIPELINE + stage]
+            _copy(ar, S, to_slot[stage], S, PIPELINE + stage, width)
             to_slot[stage] = isa.NONE
         if arrives == t:
-            S[isa.LINK] = linked
+            _copy(ar, S, isa.LINK, linked, 0, width)
         if word[FMA]:
             a, b = _row_of(word[FMA_A], t, stages, latency), _row_of(word[FMA_B], t, stages, latency)
             c, now = _row_of(word[FMA_C], t, stages, latency), t % stages
             flags = word[FMA_FLAGS]
-            _multiply_add(ar, S, PIPELINE + now, a, b, c, flags & isa.NEGATE)
+            _multiply_add(ar, S, PIPELINE + now, a, b, c, flags & isa.NEGATE, width)
             if flags & (isa.RELU | isa.SLOPE):
-                result = S[PIPELINE + now]
-                gate = S[word[FMA_GATE]] if flags & isa.SLOPE else result
-                for lane in range(lanes * cores):
-                    if not gate[lane] > 0:
-                        result[lane] = 0
+                _gate(S, PIPELINE + now, word[FMA_GATE] if flags & isa.SLOPE else PIPELINE + now, width)
             to_slot[now] = word[FMA_TO]
         if word[LINK_ON]:
-            source = S[_row_of(word[LINK_SLOT], t, stages, latency)]
-            for lane in range(lanes * cores):
-                linked[lane] = source[lane ^ (1 << word[LINK_BIT])]
+            _exchange(S, _row_of(word[LINK_SLOT], t, stages, latency), word[LINK_BIT], linked, lanes, cores, width)
             arrives = t + hops[word[LINK_BIT]]
         # the words that this cycle writes, before anything changes
         for port in range(2):
             if word[B_FIELDS[port, 0]] == isa.WRITE:
-                held[port] = S[_row_of(word[B_FIELDS[port, 2]], t, stages, latency)]
+                _copy(ar, held, port, S, _row_of(word[B_FIELDS[port, 2]], t, stages, latency), width)
         if word[A_OP] == isa.WRITE:
-            A[word[A_ADDRESS]] = S[_row_of(word[A_SLOT], t, stages, latency)]
+            _store_row(ar, A, word[A_ADDRESS], S, _row_of(word[A_SLOT], t, stages, latency), width)
         if word[COLUMN_ON]:
-            source = S[_row_of(word[COLUMN_SLOT], t, stages, latency)]
-            for first in range(word[COLUMN_ROW], lanes * cores, rows):
-                crossed[first - word[COLUMN_ROW] : first - word[COLUMN_ROW] + rows] = source[first]
+            slot = _row_of(word[COLUMN_SLOT], t, stages, latency)
+            _column_bus(S, slot, word[COLUMN_ROW], crossed, rows, columns, cores, width)
         if word[ROW_FROM]:
-            source = S[_row_of(word[ROW_SLOT], t, stages, latency)]
-            taken = _row_bus(
-                S, word, source, bus, queues, heads, tails, sample, logits, errors, taken, rows, columns, cores
-            )
+            slot = _row_of(word[ROW_SLOT], t, stages, latency)
+            _onto_row_buses(S, word, slot, bus, queues, heads, sample, errors, rows, cores, width)
+            taken = _row_bus(S, word, bus, queues, tails, logits, taken, rows, columns, cores, width)
         if word[COLUMN_ON]:
-            S[isa.COLUMN] = crossed
+            _copy(ar, S, isa.COLUMN, crossed, 0, width)
         if word[SOFTMAX_ON]:
             _softmax(ar, logits, word[SOFTMAX_ON], label, errors)
             taken = 0
         if word[A_OP] == isa.READ:
-            S[isa.MEM_A] = A[word[A_ADDRESS]]
+            _load_row(ar, S, isa.MEM_A, A, word[A_ADDRESS], width)
         for operation in (isa.READ, isa.WRITE):
             for port in range(2):
                 if word[B_FIELDS[port, 0]] == operation:
-                    _memory_b(S, B, word, B_FIELDS[port], lanes, cores, held[port])
+                    _memory_b(ar, S, B, word, B_FIELDS[port], lanes, cores, held, port, width)

@@ -84,20 +84,21 @@ class _State:
         self._operands = np.zeros((PIPELINE + machine.fma_latency + 2, width), np.float32)
         self._operands[isa.ONE] = 1
         self._operands[isa.RATE] = np.float16(rate)
-        self._a = np.zeros((schedule.layout.mem_a_words, width), np.float32)
+        self._a = np.zeros((schedule.layout.mem_a_words, width), np.uint16)
         self._b = np.zeros((schedule.layout.mem_b_words, width), np.float32)
-        self._queues = np.zeros((2, machine.cores, isa.FIFO_BEATS, machine.pe_rows), np.float32)
+        self._queues = np.zeros((2, isa.FIFO_BEATS, machine.pe_rows, machine.cores), np.float32)
         outputs = schedule.network.outputs + machine.pes_per_core
-        self._softmax = np.zeros((2, machine.cores, outputs), np.float32)
+        self._softmax = np.zeros((2, outputs, machine.cores), np.float32)
         self._arithmetic = Arithmetic("fp16", DIGEST)
         for index, matrix in enumerate(weights, start=1):
             words, rows, columns = self._places(index)
-            found = np.where((rows >= 0) & (columns >= 0), matrix[rows, columns], 0)
+            found = np.where((rows >= 0) & (columns >= 0), matrix.view(np.uint16)[rows, columns], 0)
             self._a[words, self._lanes()] = found
 
     def _lanes(self) -> NDArray[np.int64]:
         machine = self._machine
-        return np.arange(machine.pes).reshape(machine.cores, 1, 1, machine.pes_per_core)
+        lane, core = np.arange(machine.pes_per_core), np.arange(machine.cores)
+        return lane * machine.cores + core[:, None, None, None]
 
     def _places(self, index: int) -> tuple[NDArray[np.int64], ...]:
         """MEM A's words and the weights' rows and columns, (cores, positions, panel, lanes)."""
@@ -113,11 +114,12 @@ class _State:
         execute(
             self._arithmetic,
             control,
-            self._operands,
-            self._a,
-            self._b,
+            self._operands.reshape(-1),
+            self._a.reshape(-1),
+            self._b.reshape(-1),
             sample,
             label,
+            self._operands.shape[1],
             machine.fma_latency,
             machine.pe_rows,
             machine.pe_cols,
@@ -135,7 +137,7 @@ class _State:
             rows, columns = np.broadcast_to(rows, values.shape), np.broadcast_to(columns, values.shape)
             real = (rows >= 0) & (columns >= 0)
             matrix = np.zeros((layer.inputs, layer.outputs), np.float16)
-            matrix[rows[real], columns[real]] = values[real].astype(np.float16)
+            matrix[rows[real], columns[real]] = values[real].view(np.float16)
             found.append(matrix)
         return tuple(found)
 
