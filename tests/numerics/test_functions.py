@@ -40,11 +40,11 @@ def test_ends(numerics):
     assert not np.signbit(relu).any()
 
 
-def test_half_tanh_is_odd_and_falls_by_two_units_at_most():
+def test_half_tanh_is_odd_and_falls_by_three_units_at_most():
     x = np.arange(0, 0x7C00, dtype=np.uint16).view(np.float16)
     up, down = elementwise.activation("tanh", x, "fp16"), elementwise.activation("tanh", -x, "fp16")
     assert np.array_equal(up, -down)
-    assert (np.diff(up.astype(np.float32)) >= -2 * 2.0**-11).all()  # units of [0.5, 1)
+    assert (np.diff(up.astype(np.float32)) >= -3 * 2.0**-11).all()  # units of [0.5, 1)
     assert not np.signbit(up).any()
 
 
