@@ -85,7 +85,7 @@ def _order(layout: Layout, machine: Machine) -> Order:
                 forward_lanes=lanes,
                 forward_combine="tree",
                 forward_first=before[:-1],
-                input_bounds=before,
+                input_bounds=before if any(start % lanes for start in before[:-1]) else None,
                 backward_first=tuple((core + 1) % cores for core in owner),
             )
         )
