@@ -8,17 +8,26 @@ from rich.console import Console
 
 from caterpillar.checks import OutputError
 from caterpillar.report import reproduction_tables, write_reproduction
-from caterpillar.reproduce import QUICK, Row
-from caterpillar.reproduce.fig5 import Curve, rows_of
+from caterpillar.reproduce import Row
+from caterpillar.reproduce.fig5 import fig5_rows, short_trials
 from caterpillar.reproduce.machine_rows import area_rows, fig10_rows, table2_rows, text_rows
+from caterpillar.reproduce.study.results import Curve
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    curves = (Curve(training=training, learning_rate=0.01, accuracies=(0.9, 0.93, 0.96)) for training in QUICK)
-    return [
-        *area_rows(), *table2_rows(), *fig10_rows(), *text_rows(), *(row for curve in curves for row in rows_of(curve))
-    ]  # fmt: skip
+    curves = [
+        Curve(
+            network=trial.network,
+            method=trial.method.label,
+            arithmetic="fp32",
+            learning_rate=0.01,
+            epochs=10,
+            accuracies=((0.9, 0.93, 0.96),),
+        )
+        for trial in short_trials()
+    ]
+    return [*area_rows(), *table2_rows(), *fig10_rows(), *text_rows(), *fig5_rows(curves)]
 
 
 def test_a_page_and_a_picture_for_each_artifact(rows: list[Row], tmp_path: Path) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from caterpillar.checks import OutputError
-from caterpillar.reproduce import Row, Training, judge, run_reproduction
+from caterpillar.reproduce import judge, run_reproduction
 from caterpillar.reproduce import run as run_module
-from caterpillar.reproduce.fig5 import QUICK, Curve, full, rows_of
-from caterpillar.reproduce.paper import Tolerance, epochs_to, rule_of_label
+from caterpillar.reproduce.fig5 import rows_of, short_trials
+from caterpillar.reproduce.paper import Tolerance, epochs_to
+from caterpillar.reproduce.study import Study
+from caterpillar.reproduce.study.plan import SGD, Workload
+from caterpillar.reproduce.study.results import Curve, read_records
 
 ONE_PERCENT = Tolerance(relative=0.01)
 
@@ -39,9 +42,10 @@ def test_blanks_of_fig5_are_the_next_listed_epoch_or_never() -> None:
         epochs_to("500-500-500-500-10", "cp", 80)
 
 
-def curve(rule: str, accuracies: tuple[float, ...]) -> Curve:
-    training = Training(network="500-500-500-10", rule=rule, epochs=10)
-    return Curve(training=training, learning_rate=0.01, accuracies=accuracies)
+def curve(rule: str, *runs: tuple[float, ...]) -> Curve:
+    return Curve(
+        network="500-500-500-10", method=rule, arithmetic="fp32", learning_rate=0.01, epochs=10, accuracies=runs
+    )
 
 
 def test_rows_of_a_curve() -> None:
@@ -62,16 +66,20 @@ def test_a_curve_that_diverged_reaches_nothing() -> None:
     assert rows[0].verdict == "differs"
 
 
-def test_the_plans() -> None:
-    assert {training.rule for training in QUICK} == {"sgd", "cp", "mbgd8", "mbgd50", "dfa8"}
-    by_network = [training.network for training in full()]
-    assert by_network.count("500-500-500-10") == by_network.count("2500-2000-1500-1000-500-10") == 15
-    assert all(rule_of_label(training.rule).label == training.rule for training in full())
+def test_a_curve_of_several_seeds_is_judged_by_its_median() -> None:
+    rows = {row.quantity: row for row in rows_of(curve("sgd", (0.86, 0.91), (0.84, 0.86), (0.83, 0.85)))}
+    assert rows["epochs_to_85"].ours == 2
+    assert rows["epochs_to_90"].ours is None
+    assert "median of 3 seeds" in rows["epochs_to_85"].note
+
+
+def test_the_short_plan_is_one_rule_of_each_kind() -> None:
+    assert [trial.method.label for trial in short_trials()] == ["sgd", "mbgd8", "mbgd50", "cp", "dfa8"]
+    assert {(trial.epochs, trial.seed, trial.purpose) for trial in short_trials()} == {(10, 0, "final")}
 
 
 def test_rows_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = rows_of(curve("sgd", (0.9,)))
-    monkeypatch.setattr(run_module, "fig5_rows", lambda *_, **__: trained)
+    monkeypatch.setattr(run_module, "train_short", lambda **_: [curve("sgd", (0.9,))])
     rows = run_reproduction(tmp_path / "out", quick=True)
     stored = json.loads((tmp_path / "out" / "rows.json").read_text())["rows"]
     assert [row.as_dict() for row in rows] == stored
@@ -80,11 +88,17 @@ def test_rows_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {row["artifact"] for row in stored} == {"area", "table2", "fig10", "text", "fig5"}
 
 
-def test_a_folder_that_cannot_be_written_fails_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object, **__: object) -> list[Row]:
-        raise AssertionError("trained first")
+def test_the_whole_study_is_stored_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Workload(network="500-500-500-10", methods=(SGD,), search_epochs=1, final_epochs=1, seeds=1)
+    monkeypatch.setattr(run_module, "STUDY", Study(samples=20, workloads=(load,), rate_factors=(1.0,)))
+    monkeypatch.setattr(run_module, "known_records", list)
+    rows = run_reproduction(tmp_path, quick=False, workers=1)
+    assert {record["purpose"] for record in read_records(tmp_path / "study.parquet")} == {"search", "final"}
+    assert {row.rule for row in rows if row.artifact == "fig5"} == {"sgd"}
 
-    monkeypatch.setattr(run_module, "fig5_rows", never)
+
+def test_a_folder_that_cannot_be_written_fails_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "train_short", lambda **_: pytest.fail("trained first"))
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"--out .*file cannot be written"):
         run_reproduction(tmp_path / "file", quick=True)

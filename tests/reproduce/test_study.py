@@ -73,6 +73,7 @@ def test_median_epochs_to_accuracy_over_seeds():
         method="sgd",
         arithmetic="fp32",
         learning_rate=0.1,
+        epochs=2,
         accuracies=((0.8, 0.9), (0.9, 0.9), (0.7, 0.8)),
     )
     assert curve.epochs_to_spread(0.9) == [2, 1, None]
@@ -89,6 +90,12 @@ def test_a_study_runs_and_a_second_call_trains_nothing_again(tmp_path: Path, mon
     finals = {r["arithmetic"] for r in first if r["purpose"] == "final"}
     assert finals == {"fp32", "fp16"}
     assert {key: curve.seeds for key, curve in curves(first).items()} == {("6-10", "sgd"): 2, ("6-10", "mbcp4"): 2}
+
+
+def test_trials_that_are_known_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = run_study(TINY, tmp_path / "a")
+    monkeypatch.setattr("caterpillar.train.train", lambda *_, **__: pytest.fail("trained again"))
+    assert run_study(TINY, tmp_path / "b", known=first) == first
 
 
 def test_a_killed_trial_goes_on_at_its_last_epoch_with_the_same_results(tmp_path: Path):

@@ -10,11 +10,23 @@ import typer
 from caterpillar.cli import options
 
 Quick = Annotated[
-    bool, typer.Option("--quick", help="A short Fig. 5: minutes. The only size so far.", show_default=False)
+    bool,
+    typer.Option(
+        "--quick/--full",
+        help="A short Fig. 5, in minutes; or the whole convergence study, in hours and resumable.",
+    ),
 ]
+Workers = Annotated[int, typer.Option(help="Trainings at a time.", min=1)]
+Dask = Annotated[str | None, typer.Option(help="Address of a dask scheduler to train on, with --full.")]
 
 
-def reproduce(quick: Quick = True, out: options.OutFolder = Path("reproduction"), json: options.Json = False) -> None:
+def reproduce(
+    quick: Quick = True,
+    out: options.OutFolder = Path("reproduction"),
+    workers: Workers = 2,
+    dask: Dask = None,
+    json: options.Json = False,
+) -> None:
     """The paper's tables and figures, ours beside them, with verdicts.
 
     Writes rows.json, rows.md and a picture of each to the folder.
@@ -25,7 +37,7 @@ def reproduce(quick: Quick = True, out: options.OutFolder = Path("reproduction")
     from caterpillar.reproduce import run_reproduction
 
     with Bar() as bar:
-        rows = run_reproduction(out, quick=quick, on_progress=bar.update)
+        rows = run_reproduction(out, quick=quick, workers=workers, dask=dask, on_progress=bar.update)
     written = write_reproduction(rows, out)
     if json:
         print_json({"rows": [row.as_dict() for row in rows]})

@@ -2,91 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from caterpillar.checks import Diverged
 from caterpillar.network import parse_network
-from caterpillar.reproduce.paper import ACCURACIES, epochs_to, paper, rule_of_label, tolerance, unit
+from caterpillar.reproduce.paper import ACCURACIES, epochs_to, rule_of_label, tolerance, unit
 from caterpillar.reproduce.rows import Row, Verdict
+from caterpillar.reproduce.study import METHODS, STUDY, Trial, run_trials
+from caterpillar.reproduce.study.plan import Arithmetic
+from caterpillar.reproduce.study.results import Curve, curves
+from caterpillar.reproduce.study.run import Progress
 
-SAMPLES = 6000  # an epoch; derived from the paper's counts
-SEED = 0
-
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """One curve to train: a network's name, a rule's label, and for how many epochs."""
-
-    network: str
-    rule: str
-    epochs: int
+SMALLEST = "500-500-500-10"
+SHORT = ("sgd", "cp", "mbgd8", "mbgd50", "dfa8")  # one rule of each kind
+SHORT_EPOCHS = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """A curve as trained: accuracies[e - 1] is the fraction of the test images right after epoch e.
+def short_trials() -> tuple[Trial, ...]:
+    """For --quick: the smallest network, ten epochs, at the default learning rates."""
+    from caterpillar.train.learning_rates import default_learning_rate
 
-    Shorter than training.epochs where the run diverged.
-    """
-
-    training: Training
-    learning_rate: float
-    accuracies: tuple[float, ...]
-
-    def epochs_to(self, percent: int) -> int | None:
-        """The first epoch that reached an accuracy, None if none did."""
-        return next((e for e, value in enumerate(self.accuracies, start=1) if value >= percent / 100), None)
-
-
-# --quick: the smallest network, one rule of each kind, ten epochs
-QUICK = tuple(
-    Training(network="500-500-500-10", rule=rule, epochs=10) for rule in ("sgd", "cp", "mbgd8", "mbgd50", "dfa8")
-)
-
-
-def full() -> tuple[Training, ...]:
-    """Every method on record for every network, for as many epochs as the paper's."""
+    network = parse_network(SMALLEST)
     return tuple(
-        Training(network=network, rule=rule, epochs=shown["epochs"])
-        for network, shown in paper()["fig5"].items()
-        for rule in shown["epochs_to"]
+        Trial(
+            purpose="final",
+            network=SMALLEST,
+            method=method,
+            arithmetic=Arithmetic(),
+            learning_rate=default_learning_rate(network, rule_of_label(method.label)),
+            seed=0,
+            epochs=SHORT_EPOCHS,
+        )
+        for method in METHODS
+        if method.label in SHORT
     )
 
 
-def fig5_rows(trainings: Sequence[Training], *, on_progress: Progress) -> list[Row]:
-    """Train every curve, two processes at a time, and compare epochs to each accuracy."""
-    from joblib import Parallel, delayed
-
-    rows: list[Row] = []
-    on_progress("training", 0, len(trainings))
-    jobs = (delayed(train_curve)(training) for training in trainings)
-    curves = cast("Iterator[Curve]", Parallel(n_jobs=2, return_as="generator")(jobs))
-    for done, curve in enumerate(curves, start=1):
-        rows += rows_of(curve)
-        on_progress(f"trained {curve.training.network}, {curve.training.rule}", done, len(trainings))
-    return rows
+def train_short(*, workers: int, on_progress: Progress) -> list[Curve]:
+    """Train the short Fig. 5, always from the start."""
+    with TemporaryDirectory() as folder:
+        records = run_trials(
+            short_trials(), Path(folder), samples=STUDY.samples, workers=workers, on_progress=on_progress
+        )
+    return list(curves(records).values())
 
 
-def train_curve(training: Training) -> Curve:
-    """Train on 6,000 images with the default learning rate; accuracy on the test images."""
-    from caterpillar.datasets import load_dataset
-    from caterpillar.train import Settings, train
-    from caterpillar.train.learning_rates import default_learning_rate
-
-    network, rule = parse_network(training.network), rule_of_label(training.rule)
-    rate = default_learning_rate(network, rule)
-    settings = Settings(learning_rate=rate, seed=SEED, epochs=training.epochs)
-    data = load_dataset(samples=SAMPLES, seed=SEED)
-    accuracies: list[float] = []
-    try:
-        accuracies.extend(epoch.accuracy for epoch in train(rule(network), data.train, settings, test=data.test))
-    except Diverged:
-        accuracies.append(0.0)
-    return Curve(training=training, learning_rate=rate, accuracies=tuple(accuracies))
+def fig5_rows(trained: Iterable[Curve]) -> list[Row]:
+    """Epochs to each accuracy, for the methods that the figure shows."""
+    return [row for curve in trained for row in rows_of(curve)]
 
 
 def rows_of(curve: Curve) -> list[Row]:
@@ -94,16 +58,16 @@ def rows_of(curve: Curve) -> list[Row]:
     rows: list[Row] = []
     for percent in ACCURACIES:
         try:
-            printed = epochs_to(curve.training.network, curve.training.rule, percent)
+            printed = epochs_to(curve.network, curve.method, percent)
         except KeyError:
             continue
-        ours = curve.epochs_to(percent)
+        ours = curve.epochs_to(percent / 100)
         verdict, note = _judge(printed, ours, curve)
         rows.append(
             Row(
                 artifact="fig5",
-                case=curve.training.network,
-                rule=curve.training.rule,
+                case=curve.network,
+                rule=curve.method,
                 quantity=f"epochs_to_{percent}",
                 unit=unit("epochs_to"),
                 paper=printed,
@@ -116,11 +80,12 @@ def rows_of(curve: Curve) -> list[Row]:
     return rows
 
 
-def _judge(printed: int | None, ours: int | None, curve: Curve) -> tuple[Verdict, str]:
+def _judge(printed: int | None, ours: float | None, curve: Curve) -> tuple[Verdict, str]:
     """Within the epochs run: what the paper reaches later than that counts as not reached, as ours does."""
-    epochs = curve.training.epochs
+    epochs, (best_accuracy, _, _) = curve.epochs, curve.best()
     within = printed if printed is not None and printed <= epochs else None
-    best = f"best {max(curve.accuracies, default=0.0):.1%} in {epochs} epochs"
+    seeds = f", median of {curve.seeds} seeds" if curve.seeds > 1 else ""
+    best = f"best {best_accuracy:.1%} in {epochs} epochs{seeds}"
     if within is None and ours is None:
         return "reproduced", f"neither reaches it in the {epochs} epochs run; {best}"
     if within is None or ours is None:

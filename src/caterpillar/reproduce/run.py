@@ -6,30 +6,49 @@ import json
 from pathlib import Path
 
 from caterpillar.checks import OutputError
-from caterpillar.reproduce.fig5 import QUICK, Progress, fig5_rows, full
+from caterpillar.reproduce.fig5 import fig5_rows, train_short
 from caterpillar.reproduce.machine_rows import area_rows, fig10_rows, table2_rows, text_rows
 from caterpillar.reproduce.rows import Row
+from caterpillar.reproduce.study import STUDY, run_study
+from caterpillar.reproduce.study.results import Curve, curves, known_records, write_records
+from caterpillar.reproduce.study.run import Progress
 
 
 def run_reproduction(
-    out_dir: Path, *, quick: bool, on_progress: Progress = lambda _text, _done, _total: None
+    out_dir: Path,
+    *,
+    quick: bool,
+    workers: int = 2,
+    dask: str | None = None,
+    on_progress: Progress = lambda _text, _done, _total: None,
 ) -> list[Row]:
     """Compute every row and write them to out_dir/rows.json, which replaces an earlier one.
 
-    quick: a short Fig. 5 (ten epochs, five rules, the smallest network); else all of it, which takes hours.
-    on_progress(text, done, total) is called as trainings finish. Raises OutputError if out_dir cannot be written.
+    quick: a short Fig. 5 (ten epochs, five rules, the smallest network). Else the whole convergence study, which takes
+    hours: its runs lie in out_dir/study and are gone on with by the next call, its records go to out_dir/study.parquet.
+    workers, dask: where to train (study.run_trials). on_progress(text, done, total) is called as trainings finish.
+    Raises OutputError if out_dir cannot be written.
     """
-    rows = [*area_rows(), *table2_rows(), *fig10_rows(), *text_rows()]
-    _write(rows, out_dir)  # fails now rather than after the trainings
-    rows += fig5_rows(QUICK if quick else full(), on_progress=on_progress)
-    _write(rows, out_dir)
+    path = out_dir / "rows.json"
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"rows": []}), encoding="utf-8")  # fails now rather than after the trainings
+        rows = [*area_rows(), *table2_rows(), *fig10_rows(), *text_rows()]
+        if quick:
+            trained = train_short(workers=workers, on_progress=on_progress)
+        else:
+            trained = _train_all(out_dir, workers=workers, dask=dask, on_progress=on_progress)
+        rows += fig5_rows(trained)
+        document = {"rows": [row.as_dict() for row in rows]}
+        path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--out {out_dir} cannot be written: {error.strerror or error}") from None
     return rows
 
 
-def _write(rows: list[Row], out_dir: Path) -> None:
-    document = {"rows": [row.as_dict() for row in rows]}
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        (out_dir / "rows.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"--out {out_dir} cannot be written: {error.strerror or error}") from None
+def _train_all(out_dir: Path, *, workers: int, dask: str | None, on_progress: Progress) -> list[Curve]:
+    folder = out_dir / "study"
+    folder.mkdir(exist_ok=True)
+    records = run_study(STUDY, folder, known=known_records(), workers=workers, dask=dask, on_progress=on_progress)
+    write_records(records, out_dir / "study.parquet")
+    return list(curves(records).values())

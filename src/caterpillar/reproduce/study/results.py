@@ -17,12 +17,17 @@ STORED = Path(__file__).with_name("results.parquet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One method's final runs on one network: accuracies[s][e] is that of seed s after epoch e + 1, as a fraction."""
+    """One method's final runs on one network.
+
+    epochs: as planned. accuracies[s][e]: the fraction of the test images that seed s has right after epoch e + 1; a
+    run that diverged is shorter and ends with 0.
+    """
 
     network: str
     method: str
     arithmetic: str
     learning_rate: float
+    epochs: int
     accuracies: tuple[tuple[float, ...], ...]
 
     @property
@@ -64,8 +69,13 @@ def write_records(records: Sequence[Record], path: Path) -> None:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def read_records(path: Path = STORED) -> list[Record]:
-    """The stored records, one per trial and epoch. Raises OutputError."""
+def known_records() -> list[Record]:
+    """The records stored in the package."""
+    return read_records(STORED)
+
+
+def read_records(path: Path) -> list[Record]:
+    """Records from a parquet file, one per trial and epoch. Raises OutputError."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -78,18 +88,19 @@ def read_records(path: Path = STORED) -> list[Record]:
 def curves(records: Sequence[Record], *, arithmetic: str = "fp32") -> dict[tuple[str, str], Curve]:
     """(network, method label) -> its final runs."""
     runs: dict[tuple[str, str], dict[int, list[tuple[int, float]]]] = {}
-    rates: dict[tuple[str, str], float] = {}
+    plans: dict[tuple[str, str], tuple[float, int]] = {}
     for record in records:
         if record["purpose"] == "final" and record["arithmetic"] == arithmetic:
             key = (record["network"], record["method"])
-            rates[key] = record["learning_rate"]
+            plans[key] = (record["learning_rate"], record["epochs"])
             runs.setdefault(key, {}).setdefault(record["seed"], []).append((record["epoch"], record["accuracy"]))
     return {
         key: Curve(
             network=key[0],
             method=key[1],
             arithmetic=arithmetic,
-            learning_rate=rates[key],
+            learning_rate=plans[key][0],
+            epochs=plans[key][1],
             accuracies=tuple(tuple(acc for _, acc in sorted(run)) for _, run in sorted(by_seed.items())),
         )
         for key, by_seed in runs.items()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from caterpillar.checks import Diverged
+from caterpillar.checks import Diverged, UsageError
 from caterpillar.datasets import Dataset, load_dataset
 from caterpillar.network import parse_network
 from caterpillar.reproduce.study.plan import Study, Trial
@@ -18,26 +18,40 @@ from caterpillar.rules import parse_rule
 from caterpillar.train.run_directory import CONFIG, RunDirectory, create_run, resume_run
 
 Record = dict[str, Any]
+Progress = Callable[[str, int, int], None]
 
-IDENTITY = ("purpose", "network", "method", "arithmetic", "learning_rate", "seed")
+IDENTITY = ("purpose", "network", "method", "arithmetic", "learning_rate", "seed", "epochs")
 
 
 def run_study(
     study: Study,
     folder: Path,
     *,
+    known: Sequence[Record] = (),
     workers: int = 1,
     dask: str | None = None,
-    on_trial: Callable[[str], None] | None = None,
+    on_progress: Progress = lambda _text, _done, _total: None,
 ) -> list[Record]:
     """Search the learning rates, then run the finals with those chosen; one record per trial and epoch.
 
     folder keeps a run directory per trial: what is finished there is read, not run again, so a killed study goes on
-    where it was. workers: processes of joblib; dask: the address of a dask scheduler to use in their place.
+    where it was. known: records of an earlier study; their trials are not run again either.
+    workers, dask, on_progress: as for run_trials.
     """
-    search = _run_all(study, study.search_trials(), folder, workers=workers, dask=dask, on_trial=on_trial)
-    finals = study.final_trials(choose_rates(search))
-    return search + _run_all(study, finals, folder, workers=workers, dask=dask, on_trial=on_trial)
+    stored: dict[tuple[object, ...], list[Record]] = {}
+    for record in known:
+        stored.setdefault(tuple(record[name] for name in IDENTITY), []).append(record)
+
+    def run_all(trials: Sequence[Trial]) -> list[Record]:
+        keys = [tuple(_identity(trial)[name] for name in IDENTITY) for trial in trials]
+        missing = [trial for trial, key in zip(trials, keys, strict=True) if key not in stored]
+        done = [record for key in keys for record in stored.get(key, [])]
+        return done + run_trials(
+            missing, folder, samples=study.samples, workers=workers, dask=dask, on_progress=on_progress
+        )
+
+    search = run_all(study.search_trials())
+    return search + run_all(study.final_trials(choose_rates(search)))
 
 
 def choose_rates(records: Sequence[Record]) -> dict[tuple[str, str], float]:
@@ -57,31 +71,47 @@ def choose_rates(records: Sequence[Record]) -> dict[tuple[str, str], float]:
     return {key: rate for key, (_, rate) in best.items()}
 
 
-def _run_all(
-    study: Study,
+def run_trials(
     trials: Sequence[Trial],
     folder: Path,
     *,
-    workers: int,
-    dask: str | None,
-    on_trial: Callable[[str], None] | None,
+    samples: int,
+    workers: int = 1,
+    dask: str | None = None,
+    on_progress: Progress = lambda _text, _done, _total: None,
 ) -> list[Record]:
+    """Run trials in parallel, each in a run directory in folder; one record per trial and epoch, in the trials' order.
+
+    workers: processes of joblib. dask: the address of a dask scheduler to use in their place (needs the extra
+    `study`). on_progress(text, done, total) is called as trials finish.
+    """
     from joblib import Parallel, delayed, parallel_config
 
     backend: dict[str, Any] = {"backend": "loky", "n_jobs": workers}
     if dask is not None:
-        from distributed import Client
-
-        Client(dask)  # joblib's dask backend takes the current client
+        _use_dask(dask)
         backend = {"backend": "dask"}
     records: list[Record] = []
+    on_progress("training", 0, len(trials))
     with parallel_config(**backend):
-        runs = Parallel(return_as="generator")(delayed(run_trial)(trial, folder, study.samples) for trial in trials)
-        for trial, done in zip(trials, runs, strict=True):
-            records.extend(done)
-            if on_trial:
-                on_trial(trial.key)
+        tasks = (delayed(run_trial)(trial, folder, samples) for trial in trials)
+        runs = cast("Iterable[list[Record]]", Parallel(return_as="generator")(tasks))
+        for done, (trial, some) in enumerate(zip(trials, runs, strict=True), start=1):
+            records.extend(some)
+            on_progress(f"trained {trial.network}, {trial.method.label}, {trial.purpose}", done, len(trials))
     return records
+
+
+def _use_dask(address: str) -> None:
+    """joblib's dask backend takes the process's current client."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UsageError("--dask needs the extra study: pip install 'caterpillar-cgra[study]'") from None
+    try:
+        Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--dask must be the address of a dask scheduler, got {address!r}: {error}") from None
 
 
 def run_trial(trial: Trial, folder: Path, samples: int) -> list[Record]:
@@ -102,11 +132,11 @@ def run_trial(trial: Trial, folder: Path, samples: int) -> list[Record]:
         numerics=trial.arithmetic.numerics,
         stochastic_rounding=trial.arithmetic.stochastic_rounding,
     )
-    identity = _identity(trial) | {"samples": samples}
-    with open_run(folder / trial.key, identity | {"epochs": trial.epochs}) as run:
+    config = _identity(trial) | {"samples": samples}
+    with open_run(folder / trial.key, config) as run:
         lines = run.metrics()
         if len(lines) == trial.epochs:
-            return [identity | line for line in lines]
+            return [config | line for line in lines]
         data = _dataset(samples, trial.seed)
         judged_by = data.test if trial.purpose == "final" else data.validation
         state = initial_state(program, settings)
@@ -119,7 +149,7 @@ def run_trial(trial: Trial, folder: Path, samples: int) -> list[Record]:
                 run.record(lines[-1], weights=epoch.state.weights, velocity=epoch.state.velocity)
         except Diverged as error:
             lines.append({"epoch": error.epoch, "train_loss": math.nan, "accuracy": 0.0})
-    return [identity | line for line in lines]
+    return [config | line for line in lines]
 
 
 def open_run(path: Path, config: Record) -> RunDirectory:
@@ -130,6 +160,7 @@ def open_run(path: Path, config: Record) -> RunDirectory:
 def _identity(trial: Trial) -> Record:
     return {
         "purpose": trial.purpose,
+        "epochs": trial.epochs,
         "network": trial.network,
         "method": trial.method.label,
         "rule": trial.method.rule,
