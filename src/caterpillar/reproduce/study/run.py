@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, cast
 
 from caterpillar.checks import Diverged, UsageError
 from caterpillar.datasets import Dataset, load_dataset
