@@ -1,0 +1,250 @@
+"""Closed forms of the schedules that the simulator executes: the same cycles, the same events, in an instant.
+
+Phases as in docs/machine.md; each method adds a phase's events and returns its cycles. q: a layer's outputs on one core,
+padded; width: sums that a loop interleaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from caterpillar.counters import Counters
+from caterpillar.machine import Machine
+from caterpillar.mapping.isa import accumulators, beat_cycles, link_hops, softmax_cycles, sram_beat_cycles
+from caterpillar.mapping.layout import LayerLayout, back_unit, make_layout
+from caterpillar.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A tick's cycles, and its events on the whole machine."""
+
+    cycles: int
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A run of n samples: first, n - 1 times steady, last."""
+
+    first: Segment
+    steady: Segment
+    last: Segment
+
+    def cycles(self, samples: int) -> int:
+        """Machine cycles of the run."""
+        return self.first.cycles + (samples - 1) * self.steady.cycles + self.last.cycles
+
+    def counters(self, samples: int) -> Counters:
+        """Events of the run."""
+        return self.first.counters + self.steady.counters * (samples - 1) + self.last.counters
+
+
+def predict(network: Network, machine: Machine) -> Prediction:
+    """Cycles and events of mapping `best` for sgd, for a network of two layers or more."""
+    layers = make_layout(network, machine).layers
+    last = _Tally(machine)
+    last_cycles = last.update_forward(layers[0], load=False)
+    return Prediction(
+        first=_tick(layers, machine, update=False),
+        steady=_tick(layers, machine, update=True),
+        last=last.done(last_cycles),
+    )
+
+
+def _tick(layers: tuple[LayerLayout, ...], machine: Machine, *, update: bool) -> Segment:
+    tally = _Tally(machine)
+    cycles = tally.update_forward(layers[0]) if update else tally.first_forward(layers[0])
+    for before, layer in pairwise(layers[:-1]):
+        cycles += tally.reduce(before) + tally.gather_forward(before, layer)
+    cycles += tally.reduce(layers[-2]) + tally.output(layers)
+    for before, layer in reversed(tuple(pairwise(layers[:-1]))):
+        cycles += tally.spread(layer) + tally.back_scatter(before, layer)
+    wait = layers[0].padded if layers[0].padded > machine.pes_per_core else 0
+    return tally.done(cycles + tally.spread(layers[0], wait=wait) + layers[0].padded - 1)
+
+
+@dataclass(slots=True)
+class _Tally:
+    machine: Machine
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+
+    def add(self, **events: int) -> None:
+        for name, number in events.items():
+            self.counts[name] = self.counts.get(name, 0) + number
+
+    def everywhere(self, **events: int) -> None:
+        """Events in every PE."""
+        self.add(**{name: number * self.machine.pes for name, number in events.items()})
+
+    def beats(self, number: int, **share: int) -> None:
+        """Words on every row bus of every core, and other events per word."""
+        words = number * self.machine.pe_rows * self.machine.cores
+        self.add(row_bus_words=words, **{name: words * times for name, times in share.items()})
+
+    def done(self, cycles: int) -> Segment:
+        self.add(pe_cycles=cycles * self.machine.pes)
+        return Segment(cycles=cycles, counters=Counters(**self.counts))
+
+    def load(self, layer: LayerLayout, at_least: int) -> tuple[int, int]:
+        """Cycles a position of the sample takes, and when the first is ready."""
+        m = self.machine
+        beat = sram_beat_cycles(m)
+        self.beats(m.pe_cols * layer.positions, core_sram_read_words=1)
+        self.everywhere(mem_b_write_words=layer.positions)
+        return max(at_least, m.pe_cols * beat), (m.pe_cols - 1) * beat + 2
+
+    def forward(self, layer: LayerLayout, pace: int) -> int:
+        """S positions at `pace` in the first A outputs, A cycles a position in the others."""
+        width, weights = accumulators(self.machine), layer.positions * layer.padded
+        self.everywhere(pe_sram_read_words=weights, fma=weights)
+        self.everywhere(mem_b_read_words=weights // width, mem_b_write_words=layer.padded)
+        if layer.padded == width:
+            return (layer.positions - 1) * pace + width + self.machine.fma_latency
+        return layer.positions * (pace + layer.padded - width) + self.machine.fma_latency
+
+    def first_forward(self, layer: LayerLayout) -> int:
+        pace, ready = self.load(layer, accumulators(self.machine))
+        return ready + 1 + self.forward(layer, pace)
+
+    def update_forward(self, layer: LayerLayout, *, load: bool = True) -> int:
+        """Two cycles a weight; load False: the update alone."""
+        latency, width = self.machine.fma_latency, back_unit(self.machine)
+        positions, weights = layer.positions, layer.positions * layer.padded
+        self.everywhere(pe_sram_read_words=weights, pe_sram_write_words=weights, fma=weights * (1 + load))
+        self.everywhere(mem_b_read_words=weights // width * (1 + load) + layer.padded)
+        self.everywhere(register_writes=layer.padded, register_reads=weights)
+        if not load:
+            return 1 + 2 * weights + latency + latency % 2
+        self.everywhere(mem_b_write_words=layer.padded)
+        pace, ready = self.load(layer, 2 * width)
+        start, tail = max(1, ready - 1 - latency), 1 + 2 * latency
+        if layer.padded == width:
+            return start + (positions - 1) * pace + 2 * width + tail
+        return start + positions * (pace + 2 * (layer.padded - width)) + tail
+
+    def reduce(self, layer: LayerLayout) -> int:
+        spare = layer.blocks * self.machine.pes_per_core - layer.padded
+        self.everywhere(mem_b_write_words=spare)
+        return spare + sum(self._halving() for _ in range(layer.blocks))
+
+    def _halving(self) -> int:
+        """One block of P partial sums over P lanes; returns from the sums ready to the word ready."""
+        m, latency, words = self.machine, self.machine.fma_latency, self.machine.pes_per_core // 2
+        self.everywhere(mem_b_write_words=1)
+        if not words:
+            self.everywhere(mem_b_read_words=1, fma=1)
+            return 2 + latency
+        self.everywhere(mem_b_read_words=2 * words, fma=2 * words - 1)
+        self.everywhere(register_writes=2 * words - 1, register_reads=2 * words - 2)
+        bits = range(words.bit_length() - 1, -1, -1)
+        hops = link_hops(m, bits[0])
+        exchange = 1
+        for bit in bits:
+            self.everywhere(neighbour_words=words * link_hops(m, bit))
+            if bit < bits[0]:
+                before, hops = hops, link_hops(m, bit)
+                slower = max(0, (words - 1) * (before - hops))
+                results = exchange + before + latency  # of the level before: the first; its last `words` are sent
+                exchange = max(
+                    exchange + 2 * words * before, results + slower, results + slower + words * before - hops
+                )
+            words //= 2
+        return exchange + hops + latency + 1
+
+    def gather(self, blocks: int, columns: int) -> None:
+        cores = self.machine.cores
+        self.everywhere(mem_b_read_words=blocks, mem_b_write_words=blocks * cores)
+        self.beats(blocks * columns)
+        self.beats(blocks * columns * (cores - 1), ring_word_hops=1)
+
+    def gather_forward(self, before: LayerLayout, layer: LayerLayout) -> int:
+        m = self.machine
+        columns = m.pe_cols
+        self.gather(before.blocks, columns)
+        pace = max(2, accumulators(m), columns * beat_cycles(m))
+        return 2 + (columns - 1) * beat_cycles(m) + 2 + self.forward(layer, pace)
+
+    def output(self, layers: tuple[LayerLayout, ...]) -> int:
+        """The last layer forward, all-reduce, softmax, backward and update."""
+        m, layer, before = self.machine, layers[-1], layers[-2]
+        cycles = 1 + self.forward(layer, accumulators(m)) + self.reduce(layer)
+        columns = -(-min(layer.outputs, m.pes_per_core) // m.pe_rows)
+        self.gather(layer.blocks, columns)
+        pace = max(2, columns * beat_cycles(m))
+        gathered = 1 + (m.cores * layer.blocks - 1) * pace + (columns - 1) * beat_cycles(m) + 2
+        cycles += max(gathered, 1 + layer.blocks * pace + self.scale(layers[0].positions))
+        cycles += sum(self.sum_cores() for _ in range(layer.blocks))
+        beats = -(-layer.outputs // m.pe_rows)
+        self.everywhere(mem_b_read_words=-(-beats // m.pe_cols))
+        self.beats(2 * beats, activation_words=1)
+        softmax = 1 + beats + softmax_cycles(m, layer.outputs)
+        cycles += max(softmax, self.scale(before.blocks + sum(one.positions for one in layers[1:-1])))
+        self.add(column_bus_words=layer.outputs * m.pe_cols * m.cores)
+        self.everywhere(mem_b_write_words=layer.outputs)
+        return cycles + 3 + self.back_own(before.blocks, layer.outputs)
+
+    def scale(self, words: int) -> int:
+        self.everywhere(mem_b_read_words=words, fma=words, mem_b_write_words=words)
+        return 2 * words + self.machine.fma_latency
+
+    def sum_cores(self) -> int:
+        cores, latency = self.machine.cores, self.machine.fma_latency
+        width = min(accumulators(self.machine), cores)
+        self.everywhere(mem_b_read_words=cores, fma=cores + width, mem_b_write_words=1)
+        stride = max(width, latency)
+        cycles = 1 + (-(-cores // width) - 1) * stride + width - 1 + latency
+        while width > 1:
+            half = 1 << ((width - 1).bit_length() - 1)
+            cycles += width - half - 1 + latency
+            width = half
+        return cycles + latency + 1
+
+    def back_own(self, blocks: int, outputs: int) -> int:
+        latency, weights = self.machine.fma_latency, blocks * outputs
+        self.everywhere(pe_sram_read_words=weights, pe_sram_write_words=weights, fma=2 * weights)
+        self.everywhere(mem_b_read_words=weights + 2 * blocks, mem_b_write_words=blocks)
+        return (weights - 1) * max(4, latency + latency % 2) + 3 - latency % 2 + latency
+
+    def spread(self, layer: LayerLayout, *, wait: int | None = None) -> int:
+        """From a layer's errors ready in their lanes until the first is ready in every PE."""
+        m, words = self.machine, layer.padded
+        beats = -(-words // m.pe_rows)
+        self.everywhere(mem_b_read_words=-(-beats // m.pe_cols), mem_b_write_words=words)
+        self.beats(beats)
+        self.add(column_bus_words=words * m.pe_cols * m.cores)
+        return 4 + (wait if wait is not None else words if words > m.pes_per_core else 0)
+
+    def back_scatter(self, before: LayerLayout, layer: LayerLayout) -> int:
+        m, q, blocks = self.machine, layer.padded, before.blocks
+        latency, width, transfer = m.fma_latency, back_unit(m), m.pe_cols * beat_cycles(m)
+        groups = -(-layer.positions // width)
+        weights = groups * width * q
+        self.everywhere(pe_sram_read_words=weights, pe_sram_write_words=weights, fma=2 * weights)
+        self.everywhere(mem_b_read_words=weights // width + weights // q, register_reads=weights)
+        self.everywhere(register_writes=2 * groups * width)
+        self.visits(blocks)
+        least = max(2 * q + 2, latency + 2 * transfer, q + 3 + transfer)
+        piece = least + least % 2
+        return self._last_visit(groups, width, piece, q) + latency + 1
+
+    def visits(self, blocks: int) -> None:
+        m = self.machine
+        passing, columns = max(0, m.cores - 2) * blocks, m.pe_cols
+        self.everywhere(fma=passing + blocks, register_reads=passing + blocks, register_writes=passing)
+        self.everywhere(mem_b_read_words=blocks, mem_b_write_words=blocks)
+        if m.cores > 1:
+            sent = (passing + blocks) * columns
+            self.beats(sent, ring_word_hops=1, register_reads=1)
+            self.beats(sent)
+
+    def _last_visit(self, groups: int, width: int, piece: int, q: int) -> int:
+        """The cycle of the last visit's addition, from the first weight's read."""
+        m = self.machine
+        shortest = m.fma_latency + 2 * m.pe_cols * beat_cycles(m)
+        last_weight = groups * width * piece - 2  # of the last group
+        at = (groups - 1) * width * piece + (width - 1) * piece + q + 1 if groups > 1 else -shortest
+        for a in range(width):
+            at = max(last_weight - 2 * (width - 1 - a) + 2 + m.fma_latency, last_weight + 3, at + shortest)
+        return at
