@@ -4,6 +4,7 @@
 """
 
 from caterpillar.cost.area import area_mm2, areas
+from caterpillar.cost.columns import PriceColumns, price_columns
 from caterpillar.cost.energy import COMPONENTS, Swing, energy_pj, energy_range_pj, leaves, sensitivity
 from caterpillar.cost.memories import MemoryTiming, memory_timings
 from caterpillar.cost.parse import PAPER, SHIPPED, parse_prices
@@ -20,6 +21,7 @@ __all__ = [
     "Areas",
     "MemoryTiming",
     "Price",
+    "PriceColumns",
     "PriceModel",
     "Prices",
     "Pricing",
@@ -36,5 +38,6 @@ __all__ = [
     "peak_counters",
     "peak_power_range_w",
     "peak_power_w",
+    "price_columns",
     "sensitivity",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from caterpillar.cost.prices import Price, Prices
+from collections.abc import Iterator
+
+from caterpillar.cost.prices import Areas, Price, Prices
 from caterpillar.machine import Machine
 
 
@@ -19,10 +21,25 @@ def area_mm2(machine: Machine, prices: Prices) -> dict[str, float]:
 def areas(machine: Machine, prices: Prices) -> tuple[tuple[str, Price], ...]:
     """(component, mm2 of the whole machine with its range), in the order of area_mm2."""
     table = prices.of(machine).areas
-    blocks = (
-        ("fpu", table.fpu.times(machine.pes)),
-        ("pe_memory", table.pe_sram.times(machine.pes * machine.pe_sram_bytes / table.pe_sram_bytes)),
-        ("pe_rest", table.pe_rest.times(machine.pes)),
-        ("core_memory", table.core_sram.times(machine.cores * machine.core_sram_bytes / table.core_sram_bytes)),
-    )
-    return tuple(leaf for name, block in blocks for leaf in block.parts or ((name, block),))
+    counts = block_counts(machine, pe_sram_bytes=table.pe_sram_bytes, core_sram_bytes=table.core_sram_bytes)
+    return tuple((component, area.times(counts[block])) for block, component, area in block_leaves(table))
+
+
+def block_counts(machine: Machine, *, pe_sram_bytes: int, core_sram_bytes: int) -> dict[str, float]:
+    """How many of each priced block a machine has, memories in units of those sizes. Elementwise."""
+    return {
+        "fpu": machine.pes,
+        "pe_sram": machine.pes * machine.pe_sram_bytes / pe_sram_bytes,
+        "pe_rest": machine.pes,
+        "core_sram": machine.cores * machine.core_sram_bytes / core_sram_bytes,
+    }
+
+
+def block_leaves(table: Areas) -> Iterator[tuple[str, str, Price]]:
+    """(block, component, mm2 of one) for every area, parts in place of the area that they make up."""
+    for block, component in _COMPONENTS.items():
+        area: Price = getattr(table, block)
+        yield from ((block, part, share) for part, share in area.parts or ((component, area),))
+
+
+_COMPONENTS = {"fpu": "fpu", "pe_sram": "pe_memory", "pe_rest": "pe_rest", "core_sram": "core_memory"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from caterpillar.checks import UsageError
 from caterpillar.cost.prices import Price
@@ -33,11 +34,15 @@ NEAR = 2  # our judgement of what a designer might take for reasons that energy 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """A memory's designs that keep up with the clock, the one taken first; lanes of them stand side by side."""
+    """A memory's designs that keep up with the clock, the one taken first; lanes of them stand side by side.
+
+    prices: by quantity (pJ, mW, mm2) of one lane.
+    """
 
     contenders: tuple[Sram, ...]
     clock_hz: float
     lanes: int = 1
+    prices: dict[str, Price]
 
     @property
     def sram(self) -> Sram:
@@ -51,14 +56,7 @@ class Memory:
 
     def price(self, quantity: str) -> Price:
         """A quantity of one lane; its range is that of the designs with up to NEAR times the least busy energy."""
-        least = self.sram.busy_pj(self.clock_hz)
-        near = [float(getattr(s, quantity)) for s in self.contenders if s.busy_pj(self.clock_hz) <= NEAR * least]
-        return Price(
-            value=float(getattr(self.sram, quantity)),
-            range=(min(near), max(near)),
-            source=f"CACTI 7: {self.sram}, read in {self.sram.read_cycles(self.clock_hz)} cycles; range: the "
-            f"{len(near)} designs that keep up with the clock for at most {NEAR} times the energy",
-        )
+        return self.prices[quantity]
 
     def word_price(self, quantity: str) -> Price:
         """Energy a 16-bit word, all words of an access used."""
@@ -173,16 +171,46 @@ def _memory(
     banks: tuple[int, ...] = (1,),
 ) -> Memory:
     lanes = math.ceil(bits / LANE_BITS) if bits > WIDEST_BITS else 1
+    word_bits, per_lane = LANE_BITS if lanes > 1 else bits, -(-capacity_bytes // lanes)
+    return _lanes(machine.node_nm, machine.clock_hz, lanes, per_lane, word_bits, read_cycles, ports, banks)
+
+
+@lru_cache(maxsize=4096)
+def _lanes(
+    node_nm: int,
+    clock_hz: float,
+    lanes: int,
+    capacity_bytes: int,
+    word_bits: int,
+    read_cycles: int,
+    ports: str,
+    banks: tuple[int, ...],
+) -> Memory:
+    """Lanes of a capacity each. Kept, for many machines have the same memory."""
     found = contenders(
-        node_nm=machine.node_nm,
-        capacity_bytes=-(-capacity_bytes // lanes),
-        word_bits=LANE_BITS if lanes > 1 else bits,
-        clock_hz=machine.clock_hz,
+        node_nm=node_nm,
+        capacity_bytes=capacity_bytes,
+        word_bits=word_bits,
+        clock_hz=clock_hz,
         read_cycles=read_cycles,
         ports=ports,
         banks=banks,
     )
-    return Memory(contenders=found, clock_hz=machine.clock_hz, lanes=lanes)
+    taken = found[0]
+    near = [sram for sram in found if sram.busy_pj(clock_hz) <= NEAR * taken.busy_pj(clock_hz)]
+    source = (
+        f"CACTI 7: {taken}, read in {taken.read_cycles(clock_hz)} cycles; range: the "
+        f"{len(near)} designs that keep up with the clock for at most {NEAR} times the energy"
+    )
+    prices = {
+        quantity: Price(
+            value=float(getattr(taken, quantity)),
+            range=(min(float(getattr(s, quantity)) for s in near), max(float(getattr(s, quantity)) for s in near)),
+            source=source,
+        )
+        for quantity in ("read_pj", "write_pj", "leakage_mw", "area_mm2")
+    }
+    return Memory(contenders=found, clock_hz=clock_hz, lanes=lanes, prices=prices)
 
 
 def _check_fma(machine: Machine, volts: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import fsum
 
@@ -24,6 +24,8 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "control": (),
 }
 
+Rate = tuple[str, str, float]  # event, component, pJ an event
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swing:
@@ -38,17 +40,29 @@ class Swing:
 
 def energy_pj(counters: Counters, prices: Prices) -> dict[str, float]:
     """pJ by component, for the events counted; the whole is their sum."""
-    shares: dict[str, list[float]] = {component: [] for component in COMPONENTS}
-    for event, component, price in leaves(prices):
-        shares[component].append(getattr(counters, event) * price.value * prices.factor.value)
-    return {component: fsum(values) for component, values in shares.items()}
+    return energy_at(
+        counters, [(event, part, price.value) for event, part, price in leaves(prices)], prices.factor.value
+    )
+
+
+def energy_at(counters: Counters, rates: Iterable[Rate], factor: float) -> dict[str, float]:
+    """pJ by component of the events counted at their rates, all times factor. Elementwise: counts may be arrays."""
+    energy = dict.fromkeys(COMPONENTS, 0.0)
+    for event, component, rate in rates:
+        energy[component] = energy[component] + getattr(counters, event) * rate * factor
+    return energy
 
 
 def energy_range_pj(counters: Counters, prices: Prices) -> tuple[float, float]:
     """The least and the greatest energy that the ranges allow: every price at its low, every one at its high."""
-    low = fsum(getattr(counters, event) * price.low for event, _, price in leaves(prices))
-    high = fsum(getattr(counters, event) * price.high for event, _, price in leaves(prices))
-    return low * prices.factor.low, high * prices.factor.high
+    lows = [(event, part, price.low) for event, part, price in leaves(prices)]
+    highs = [(event, part, price.high) for event, part, price in leaves(prices)]
+    return total_at(counters, lows) * prices.factor.low, total_at(counters, highs) * prices.factor.high
+
+
+def total_at(counters: Counters, rates: Iterable[Rate]) -> float:
+    """pJ of all events counted at their rates. Elementwise: counts and rates may be arrays."""
+    return sum(getattr(counters, event) * rate for event, _, rate in rates)
 
 
 def sensitivity(counters: Counters, prices: Prices) -> list[Swing]:

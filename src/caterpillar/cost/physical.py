@@ -21,7 +21,7 @@ from caterpillar.cost.circuits import (
     latch_bits,
     register_bits,
 )
-from caterpillar.cost.prices import Areas, Price, PriceModel, Prices
+from caterpillar.cost.prices import MACHINE_FIELDS, Areas, Price, PriceModel, Prices
 from caterpillar.cost.technology import figures
 from caterpillar.cost.technology.scaling import energy_factor
 from caterpillar.cost.technology.wires import rise_pj, wire_pj
@@ -235,5 +235,7 @@ def _cache(size_bytes: int, word_bits: int, field: str) -> Price:
     )
 
 
-CACTI = PriceModel(name="cacti", build=cacti)
-HOROWITZ = PriceModel(name="horowitz", build=horowitz)
+# A table is of one core and its PEs: how many cores there are, and the machine's name, change nothing in it.
+_OF_A_CORE = tuple(name for name in MACHINE_FIELDS if name not in ("name", "core_rows", "cores_per_row"))
+CACTI = PriceModel(name="cacti", build=cacti, depends_on=_OF_A_CORE)
+HOROWITZ = PriceModel(name="horowitz", build=horowitz, depends_on=_OF_A_CORE)

@@ -12,6 +12,7 @@ from caterpillar.machine import Machine
 VALUE = Limit("value", float, 0.0, 1e9)
 RANGE = Limit("range", float, 0.0, 1e9)
 NODE = Limit("node_nm", int, 1, 1000, "nm")
+MACHINE_FIELDS = tuple(field.name for field in fields(Machine))
 SIZES = (
     Limit("pe_sram_bytes", int, 1, 1 << 30, "bytes"),
     Limit("core_sram_bytes", int, 1, 1 << 30, "bytes"),
@@ -134,6 +135,11 @@ class Prices:
         price: Price = getattr(self, event)
         return price.value * self.factor.value
 
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """The fields of Machine that decide whether the table holds for it."""
+        return ("node_nm",) if self.machine is None else MACHINE_FIELDS
+
     def of(self, machine: Machine) -> Prices:
         """The table itself. Raises UsageError where it is of another node, or was made for another machine."""
         if machine.node_nm != self.node_nm:
@@ -148,10 +154,14 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceModel:
-    """Prices that depend on the machine: build makes its table, or raises UsageError where it cannot."""
+    """Prices that depend on the machine: build makes its table, or raises UsageError where it cannot.
+
+    depends_on: the fields of Machine that the table depends on.
+    """
 
     name: str
     build: Callable[[Machine], Prices]
+    depends_on: tuple[str, ...] = MACHINE_FIELDS
 
     def of(self, machine: Machine) -> Prices:
         """The table of a machine."""

@@ -44,14 +44,17 @@ class Counters:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The events, in order."""
-        return tuple(field.name for field in fields(cls))
+        return _NAMES
 
     def as_dict(self) -> dict[str, Count]:
         """Event -> count."""
-        return {name: getattr(self, name) for name in self.names()}
+        return {name: getattr(self, name) for name in _NAMES}
 
     def __add__(self, other: Counters) -> Counters:
-        return Counters(**{name: getattr(self, name) + getattr(other, name) for name in self.names()})
+        return Counters(**{name: getattr(self, name) + getattr(other, name) for name in _NAMES})
 
     def __mul__(self, factor: Count) -> Counters:
-        return Counters(**{name: getattr(self, name) * factor for name in self.names()})
+        return Counters(**{name: getattr(self, name) * factor for name in _NAMES})
+
+
+_NAMES = tuple(field.name for field in fields(Counters))

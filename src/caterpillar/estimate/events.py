@@ -8,6 +8,7 @@ from its placement: outputs of a layer dealt to the layer's cores, and inside a 
 from __future__ import annotations
 
 from caterpillar.counters import Counters
+from caterpillar.estimate.elementwise import larger
 from caterpillar.estimate.traffic import accesses, is_pipelined, matrix_words
 from caterpillar.machine import Machine
 from caterpillar.program import Backward, DirectBackward, Forward, Op, OutputError, Pass, Program, Update
@@ -81,11 +82,12 @@ def _cores_of(program: Program, machine: Machine, layer: int) -> float:
     if not is_pipelined(program):
         return machine.cores
     network = program.network
-    return max(1.0, machine.cores * network.layers[layer - 1].weights / network.weights)
+    return larger(1.0, machine.cores * network.layers[layer - 1].weights / network.weights)
 
 
 def _reduction(machine: Machine, words: float, *, along: str) -> Counters:
     """Partial sums on their way to the PE that adds them up, over links if there are any, else over a bus."""
-    if machine.neighbour_links:
-        return Counters(neighbour_words=words)
-    return Counters(column_bus_words=words) if along == "column" else Counters(row_bus_words=words)
+    linked, on_bus = machine.neighbour_links * words, (1 - machine.neighbour_links) * words
+    if along == "column":
+        return Counters(neighbour_words=linked, column_bus_words=on_bus)
+    return Counters(neighbour_words=linked, row_bus_words=on_bus)

@@ -7,10 +7,11 @@ fractions of a cycle and leaves out padding, the latency of the FMA and the time
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log2
+from functools import reduce
 
 from caterpillar.checks import Infeasible
 from caterpillar.counters import Counters
+from caterpillar.estimate.elementwise import ceil_log2, larger
 from caterpillar.estimate.events import PHASES, pass_phases, phase_of
 from caterpillar.estimate.storage import Storage, storage
 from caterpillar.estimate.traffic import accesses, is_pipelined, matrix_words, multiplied, outputs, with_input_error
@@ -76,13 +77,18 @@ def estimate(program: Program, machine: Machine, *, input_error: bool = False) -
     placed = storage(program, machine)
     if isinstance(placed, Infeasible):
         return placed
+    return closed_form(program, machine, placed, input_error=input_error)
+
+
+def closed_form(program: Program, machine: Machine, placed: Storage, *, input_error: bool = False) -> Estimate:
+    """As estimate, for words placed so. Elementwise: of machine_columns the numbers are arrays."""
     passes = with_input_error(program) if input_error else program.passes
     compute = sum(program.macs(op) for one_pass in passes for op in one_pass.ops) / machine.pes
     streaming = _off_core_cycles(program, passes, machine, placed.off_core_share)
-    off_core = max(0.0, streaming - compute)
+    off_core = larger(0.0, streaming - compute)
     collective = _collective_cycles(program, passes, machine)
     if is_pipelined(program):
-        collective = max(0.0, collective - compute - off_core)
+        collective = larger(0.0, collective - compute - off_core)
     cycles = compute + off_core + collective
     phases = dict.fromkeys(PHASES, Counters())
     phases["forward"] = Counters(outside_words=program.network.inputs + LABEL_WORDS)
@@ -127,7 +133,7 @@ def _collective_cycles(program: Program, passes: tuple[Pass, ...], machine: Mach
         for op in one_pass.ops:
             cycles = outputs(program, op) * _cycles_per_output(op, machine, large=program.batch > SMALL_BATCH)
             by_layer[op.layer] = by_layer.get(op.layer, 0.0) + cycles
-    return max(by_layer.values()) if is_pipelined(program) else sum(by_layer.values())
+    return reduce(larger, by_layer.values()) if is_pipelined(program) else sum(by_layer.values())
 
 
 def _cycles_per_output(op: Op, machine: Machine, *, large: bool) -> float:
@@ -146,5 +152,6 @@ def _cycles_per_output(op: Op, machine: Machine, *, large: bool) -> float:
             return 0.0
     if large:
         return ring
-    steps = ceil(log2(summed)) if machine.neighbour_links else summed - 1
-    return max(ring, steps / trees)
+    links = machine.neighbour_links
+    steps = links * ceil_log2(summed) + (1 - links) * (summed - 1)
+    return larger(ring, steps / trees)

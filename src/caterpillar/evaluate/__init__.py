@@ -1,6 +1,7 @@
 """The one entry point: network, rule and machine in, an Evaluation or what does not fit out."""
 
-from caterpillar.evaluate.evaluate import MAPPINGS, evaluate
+from caterpillar.evaluate.columns import evaluate_columns
+from caterpillar.evaluate.evaluate import MAPPINGS, check_names, evaluate
 from caterpillar.evaluate.evaluation import Evaluation
 
-__all__ = ["MAPPINGS", "Evaluation", "evaluate"]
+__all__ = ["MAPPINGS", "Evaluation", "check_names", "evaluate", "evaluate_columns"]

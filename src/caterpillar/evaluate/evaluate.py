@@ -29,10 +29,7 @@ def evaluate(
     Raises UsageError for another mapping or numerics, for a price table of another node than the machine, and where no
     circuit of a price model keeps up with the machine's clock.
     """
-    if mapping not in MAPPINGS:
-        raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
-    if numerics not in NUMERICS:
-        raise UsageError(f"--numerics must be one of {', '.join(NUMERICS)} on a machine, got {numerics!r}")
+    check_names(mapping, numerics)
     table = prices.of(machine)
     area = area_mm2(machine, table)
     program = rule(network)
@@ -59,3 +56,11 @@ def evaluate(
         activation_words=answer.storage.activation_words,
         off_core_words=answer.storage.off_core_words,
     )
+
+
+def check_names(mapping: str, numerics: str) -> None:
+    """Raise UsageError for a mapping or an arithmetic that there is not."""
+    if mapping not in MAPPINGS:
+        raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
+    if numerics not in NUMERICS:
+        raise UsageError(f"--numerics must be one of {', '.join(NUMERICS)} on a machine, got {numerics!r}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, get_args
 
 from caterpillar.checks import Choice, Limit, SpecError, check
@@ -58,8 +60,7 @@ class Network:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Layers 1..L in order; layers[l - 1] is layer l."""
-        pairs = zip(self.sizes, self.sizes[1:], strict=False)
-        return tuple(Layer(index=i, inputs=m, outputs=n) for i, (m, n) in enumerate(pairs, start=1))
+        return _layers(self.sizes)
 
     @property
     def weights(self) -> int:
@@ -80,3 +81,9 @@ class Network:
     def name(self) -> str:
         """The field's shorthand: sizes after the input, joined with dashes, e.g. 500-500-500-10."""
         return "-".join(str(size) for size in self.sizes[1:])
+
+
+@lru_cache(maxsize=1024)
+def _layers(sizes: tuple[int, ...]) -> tuple[Layer, ...]:
+    pairs = pairwise(sizes)
+    return tuple(Layer(index=i, inputs=m, outputs=n) for i, (m, n) in enumerate(pairs, start=1))
