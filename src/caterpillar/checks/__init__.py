@@ -10,6 +10,7 @@ from caterpillar.checks.errors import (
 )
 from caterpillar.checks.infeasible import Infeasible
 from caterpillar.checks.limits import Choice, Limit, check
+from caterpillar.checks.toml import read_toml, refuse_unknown_keys
 
 __all__ = [
     "CaterpillarError",
@@ -22,4 +23,6 @@ __all__ = [
     "SpecError",
     "UsageError",
     "check",
+    "read_toml",
+    "refuse_unknown_keys",
 ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 
-from caterpillar.checks import SpecError, UsageError
+from caterpillar.checks import SpecError, UsageError, read_toml, refuse_unknown_keys
 from caterpillar.machine.machine import Machine
 
 # Li and Pedram 2017, section V; its figures and tables settle which machine is which (docs/reproduction.md).
@@ -26,17 +25,8 @@ def parse_machine(text: str) -> Machine:
 
 
 def _from_toml(path: Path) -> Machine:
-    try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise UsageError(f"--machine file {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--machine file {path} is not TOML: {error}") from None
-    allowed = [field.name for field in fields(Machine)]
-    unknown = sorted(set(table) - set(allowed))
-    if unknown:
-        raise SpecError(f"{path}: unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}")
+    table = read_toml(path, "--machine")
+    refuse_unknown_keys(table, (field.name for field in fields(Machine)), path)
     table.setdefault("name", path.stem)
     if "pe_rows" in table:
         table.setdefault("ring_words_per_cycle", table["pe_rows"])  # the paper's links are nr words wide

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from caterpillar.checks import SpecError, UsageError
+from caterpillar.checks import SpecError, UsageError, read_toml, refuse_unknown_keys
 from caterpillar.network.network import Network
 
 MNIST_INPUTS = 784
@@ -39,16 +38,8 @@ def parse_network(text: str) -> Network:
 
 
 def _from_toml(path: Path) -> Network:
-    try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise UsageError(f"--network file {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--network file {path} is not TOML: {error}") from None
-    unknown = sorted(set(table) - {"sizes", "activation"})
-    if unknown:
-        raise SpecError(f"{path}: unknown key {unknown[0]!r}; allowed are sizes, activation")
+    table = read_toml(path, "--network")
+    refuse_unknown_keys(table, ("sizes", "activation"), path)
     sizes = table.get("sizes")
     if not isinstance(sizes, list):
         raise SpecError(f"{path}: sizes must be a list of neurons, input first, got {sizes!r}")
