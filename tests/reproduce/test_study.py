@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from caterpillar.reproduce.study import METHODS, STUDY, Method, Study
 from caterpillar.reproduce.study.plan import HALF, SGD, Repeat, Workload
-from caterpillar.reproduce.study.results import Curve, curves, read_records, write_records
+from caterpillar.reproduce.study.rates import learning_rates_toml
+from caterpillar.reproduce.study.results import Curve, curves, known_records, read_records, write_records
 from caterpillar.reproduce.study.run import choose_rates, run_study, run_trial
 
 TINY = Study(
@@ -123,3 +126,9 @@ def test_records_survive_parquet(tmp_path: Path):
     stored = read_records(tmp_path / "results.parquet")
     assert len(stored) == len(records)
     assert curves(stored) == curves(records)
+
+
+def test_the_default_learning_rates_are_those_of_the_stored_search():
+    shipped = files("caterpillar.train").joinpath("learning_rates.toml").read_text(encoding="utf-8")
+    assert shipped == learning_rates_toml(known_records())
+    assert tomllib.loads(shipped)["rates"]

@@ -11,9 +11,9 @@ UNLISTED = Network.mlp(20, 7, 3)
 
 
 def test_unlisted_networks_follow_the_law() -> None:
-    assert default_learning_rate(UNLISTED, rules.sgd()) == 0.01
-    assert default_learning_rate(UNLISTED, rules.mbgd(50)) == pytest.approx(0.01 * 50**0.75, rel=0.05)
-    assert default_learning_rate(UNLISTED, rules.cp(momentum=0.9)) == pytest.approx(0.001)
+    assert default_learning_rate(UNLISTED, rules.sgd()) == 0.005
+    assert default_learning_rate(UNLISTED, rules.mbgd(50)) == pytest.approx(0.005 * 50**0.75, rel=0.05)
+    assert default_learning_rate(UNLISTED, rules.cp(momentum=0.9)) == pytest.approx(0.0005)
 
 
 @pytest.mark.parametrize("rule", [rules.sgd(), rules.cp(), rules.fa(4), rules.dfa(8), rules.mbgd(2), rules.mbcp(8)])
@@ -23,7 +23,7 @@ def test_every_rule_has_a_rate(rule: rules.Rule) -> None:
 
 
 def test_recorded_rates_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {"fallback": {"base": {"sgd": 1.0}, "batch_exponent": 1.0}, "rates": {"7-3": {"sgd": 0.25}}}
+    table = {"fallback": {"base": 1.0, "batch_exponent": 1.0}, "rates": {"7-3": {"sgd": 0.25}}}
     monkeypatch.setattr(learning_rates, "_table", lambda: table)
     assert default_learning_rate(UNLISTED, rules.sgd()) == 0.25
     assert default_learning_rate(UNLISTED, rules.mbgd(2)) == 2.0

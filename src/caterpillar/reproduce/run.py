@@ -10,6 +10,7 @@ from caterpillar.reproduce.fig5 import fig5_rows, train_short
 from caterpillar.reproduce.machine_rows import area_rows, fig10_rows, table2_rows, text_rows
 from caterpillar.reproduce.rows import Row
 from caterpillar.reproduce.study import STUDY, run_study
+from caterpillar.reproduce.study.rates import learning_rates_toml
 from caterpillar.reproduce.study.results import Curve, curves, known_records, write_records
 from caterpillar.reproduce.study.run import Progress
 
@@ -25,7 +26,8 @@ def run_reproduction(
     """Compute every row and write them to out_dir/rows.json, which replaces an earlier one.
 
     quick: a short Fig. 5 (ten epochs, five rules, the smallest network). Else the whole convergence study, which takes
-    hours: its runs lie in out_dir/study and are gone on with by the next call, its records go to out_dir/study.parquet.
+    hours: its runs lie in out_dir/study and are gone on with by the next call, its records go to
+    out_dir/study.parquet, the learning rates it chose to out_dir/learning_rates.toml.
     workers, dask: where to train (study.run_trials). on_progress(text, done, total) is called as trainings finish.
     Raises OutputError if out_dir cannot be written.
     """
@@ -51,4 +53,5 @@ def _train_all(out_dir: Path, *, workers: int, dask: str | None, on_progress: Pr
     folder.mkdir(exist_ok=True)
     records = run_study(STUDY, folder, known=known_records(), workers=workers, dask=dask, on_progress=on_progress)
     write_records(records, out_dir / "study.parquet")
+    (out_dir / "learning_rates.toml").write_text(learning_rates_toml(records), encoding="utf-8")
     return list(curves(records).values())

@@ -18,7 +18,7 @@ def default_learning_rate(network: Network, rule: Rule) -> float:
     """
     table = _table()
     fallback = table["fallback"]
-    law = fallback["base"].get(rule.name, fallback["base"]["sgd"]) * rule.batch ** fallback["batch_exponent"]
+    law = fallback["base"] * rule.batch ** fallback["batch_exponent"]
     rate = table["rates"].get(network.name, {}).get(rule.label, law)
     return float(f"{rate * (1.0 - rule.momentum):.2g}")
 
