@@ -1,6 +1,6 @@
 """Closed forms of the schedules that the simulator executes: the same cycles, the same events, in an instant.
 
-Phases as in docs/machine.md; each method adds a phase's events and returns its cycles. q: a layer's outputs on one core,
+Phases as in docs/machine.md; each method adds a phase's events and returns its cycles. q: outputs of a core,
 padded; width: sums that a loop interleaves.
 """
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caterpillar.checks import CaterpillarError
-from caterpillar.mapping.isa import NONE, NOWHERE, READ, UNITS, WRITE, Instruction, Loop, MicroProgram, Phase, Unit
+from caterpillar.mapping.isa import (
+    NONE,
+    NOWHERE,
+    READ,
+    UNITS,
+    WRITE,
+    Instruction,
+    Loop,
+    MicroProgram,
+    Phase,
+    Track,
+    Unit,
+)
 
 PORTS: tuple[Unit, ...] = ("mem_b0", "mem_b1")
 DEFAULTS = {"fma_gate": NONE, "fma_to": NONE, "row_to": NOWHERE}
@@ -34,14 +47,18 @@ class Builder:
         self._end = 0
 
     @contextmanager
-    def phase(self, name: str) -> Generator[None]:
+    def phase(self, name: str, track: Track = "compute") -> Generator[None]:
         """Instructions issued inside belong to the phase; its first and last issue bound it."""
         first = len(self._instructions)
-        self._phases.append(Phase(name=name, start=0, end=0))
         yield
         mine = self._instructions[first:]
         cycles = [cycle for one in mine for cycle in (one.start, int(one.cycles().max()))]
-        self._phases[-1] = Phase(name=name, start=min(cycles, default=0), end=max(cycles, default=-1) + 1)
+        if cycles:
+            self._phases.append(Phase(name=name, track=track, start=min(cycles), end=max(cycles) + 1))
+
+    def mark(self, name: str, track: Track, start: int, end: int) -> None:
+        """Name the cycles start .. end - 1: of a unit that works on by itself."""
+        self._phases.append(Phase(name=name, track=track, start=start, end=end))
 
     def issue(self, unit: Unit, start: int, loops: Sequence[Loop] = (), **fields: int) -> None:
         """Issue fields on a unit at cycle start, repeated by loops; nothing if a loop's count is 0."""
@@ -51,7 +68,7 @@ class Builder:
             if field in DEFAULTS:
                 fields.setdefault(field, DEFAULTS[field])
         kept = tuple(one for one in loops if one.count > 1)
-        one = Instruction(unit, start, tuple(fields.items()), kept, len(self._phases) - 1)
+        one = Instruction(unit, start, tuple(fields.items()), kept)
         cycles = one.cycles()
         self._reserve(unit, cycles)
         self._instructions.append(one)
@@ -67,7 +84,7 @@ class Builder:
         """Read MEM B into slot (a latch or register), or write slot's word, on ports that are free."""
         if any(one.count <= 0 for one in loops):
             return
-        cycles = Instruction("mem_b0", start, (), tuple(loops), 0).cycles()
+        cycles = Instruction("mem_b0", start, (), tuple(loops)).cycles()
         port: Unit | None = next((one for one in PORTS if self._free(one, cycles)), None)
         if port is None and loops:  # neither port is free throughout: a round of the outermost loop after the other
             outer, *inner = loops
@@ -100,7 +117,7 @@ class Builder:
         """The finished program, which must have ended by then."""
         if cycles < self._end:
             raise ScheduleError(f"a program of {cycles} cycles issues in cycle {self._end - 1}")
-        return MicroProgram(cycles=cycles, instructions=tuple(self._instructions), phases=tuple(self._phases))
+        return MicroProgram(cycles=cycles, instructions=tuple(self._instructions), phases=_clipped(self._phases))
 
     def _free(self, unit: Unit, cycles: NDArray[np.int64]) -> bool:
         busy = self._busy[unit]
@@ -116,6 +133,16 @@ class Builder:
         if len(taken) or len(np.unique(cycles)) < len(cycles):
             raise ScheduleError(f"two issues on {unit} in cycle {taken[0] if len(taken) else '?'}")
         busy[cycles] = True
+
+
+def _clipped(phases: Sequence[Phase]) -> tuple[Phase, ...]:
+    """In order; what is still in flight when its track's next phase begins counts to that one."""
+    found: list[Phase] = []
+    for track in ("compute", "collective"):
+        mine = sorted((one for one in phases if one.track == track), key=lambda one: one.start)
+        ends = [*(one.start for one in mine[1:]), 1 << 62]
+        found += [replace(one, end=min(one.end, end)) for one, end in zip(mine, ends, strict=False)]
+    return tuple(found)
 
 
 def _renamed(loops: Sequence[Loop], prefix: str) -> list[Loop]:

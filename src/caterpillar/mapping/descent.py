@@ -97,12 +97,10 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     for index in range(1, depth - 1):
         ready = _reduce(b, layout, m, index, ready, to=layout.own[index])
         before, layer = layout.layers[index - 1], layout.layers[index]
+        pace, to, own = gather_pace(m, m.pe_cols, accumulators(m)), layout.gathered[index + 1], layout.own[index]
+        with b.phase(f"all-gather {index}", "collective"):
+            gather_ring(b, m, ready + 1, own=own, to=to, blocks=before.blocks, columns=m.pe_cols, pace=pace)
         with b.phase(f"forward {index + 1}"):
-            pace = gather_pace(m, m.pe_cols, accumulators(m))
-            to = layout.gathered[index + 1]
-            gather_ring(
-                b, m, ready + 1, own=layout.own[index], to=to, blocks=before.blocks, columns=m.pe_cols, pace=pace
-            )
             ready = forward(
                 b,
                 m,
@@ -133,21 +131,23 @@ def _output_layer(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
             pace=accumulators(m),
         )
     ready = _reduce(b, layout, m, depth, ready, to=layout.own_error)
-    with b.phase("all-reduce"):
-        columns = -(-min(layer.outputs, m.pes_per_core) // m.pe_rows)
-        pace = gather_pace(m, columns, 1)
-        gathered, blocks = layout.scratch, layer.blocks
+    columns = -(-min(layer.outputs, m.pes_per_core) // m.pe_rows)
+    pace = gather_pace(m, columns, 1)
+    gathered, blocks = layout.scratch, layer.blocks
+    with b.phase(f"all-gather {depth}", "collective"):
         summed = gather_ring(
             b, m, ready + 1, own=layout.own_error, to=gathered, blocks=blocks, columns=columns, pace=pace, rotate=True
         )
+    with b.phase("scale 1"):
         inputs = (layout.new_input, layout.old_input, layout.layers[0].positions)
         summed = max(summed, scale(b, m, ready + 1 + blocks * pace, regions=[inputs]))
+    with b.phase(f"add {depth}"):
         logits = layout.scratch + blocks * m.cores
         for t in range(blocks):
             summed = sum_cores(b, m, summed, gathered=gathered + t * m.cores, to=logits + t)
-    with b.phase("softmax"):
-        erred = softmax(b, m, summed, logits=logits, outputs=layer.outputs)
-    with b.phase("scale"):
+    erred = softmax(b, m, summed, logits=logits, outputs=layer.outputs)
+    b.mark("softmax", "collective", summed, erred)
+    with b.phase(f"scale 2 to {depth}"):
         regions = [(layout.own[depth - 1], layout.scaled_own, before.blocks)]
         regions += [(at, at, layout.layers[i].positions) for i, at in enumerate(layout.gathered[2:], start=1)]
         erred = max(erred, scale(b, m, summed, regions=regions))
@@ -181,19 +181,25 @@ def _backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
         layer = layout.layers[index - 1]
         words = layer.padded
         errors = layout.scratch if index > 1 else layout.first_error
-        with b.phase(f"backward {index}, update {index}" if index > 1 else "spread errors 1"):
+        with b.phase(f"spread errors {index}"):
             ready = spread_errors(b, m, ready, own=layout.own_error, words=words, to=errors)
-            if index == 1:
-                return ready + words - 1
-            before = layout.layers[index - 2]
-            s = Scatter(machine=m, start=ready, positions=layer.positions, blocks=before.blocks, padded=layer.padded)
-            ready = back_scatter(
-                b,
-                s,
-                scaled=layout.gathered[index],
-                own=layout.own[index - 1],
-                errors=errors,
-                address=layer.address,
-                to=layout.own_error,
-            )
+        if index == 1:
+            return ready + words - 1
+        s = Scatter(
+            machine=m,
+            start=ready,
+            positions=layer.positions,
+            blocks=layout.layers[index - 2].blocks,
+            padded=layer.padded,
+        )
+        ready = back_scatter(
+            b,
+            s,
+            scaled=layout.gathered[index],
+            own=layout.own[index - 1],
+            errors=errors,
+            address=layer.address,
+            to=layout.own_error,
+            layer=index,
+        )
     return ready

@@ -43,6 +43,7 @@ DOWN, UP = 1, 2
 READ, WRITE = 1, 2
 FIFO_BEATS = 64  # beats that a core's receive queue of one ring direction holds
 
+Track = Literal["compute", "collective"]
 Unit = Literal["mem_a", "mem_b0", "mem_b1", "fma", "row_bus", "column_bus", "link", "softmax"]
 UNITS: dict[Unit, tuple[str, ...]] = {
     "mem_a": ("a_op", "a_address", "a_slot"),
@@ -113,13 +114,12 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One unit's fields at cycle start, repeated by loops (outermost first). phase: index into the program's phases."""
+    """One unit's fields at cycle start, repeated by loops (outermost first)."""
 
     unit: Unit
     start: int
     fields: tuple[tuple[str, int], ...]
     loops: tuple[Loop, ...]
-    phase: int
 
     @property
     def issues(self) -> int:
@@ -146,9 +146,10 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A named stretch of a program, for traces: cycles start .. end - 1."""
+    """A named stretch of a program, for traces: cycles start .. end - 1. Stretches of one track do not overlap."""
 
     name: str
+    track: Track
     start: int
     end: int
 

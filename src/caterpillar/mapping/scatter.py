@@ -87,13 +87,17 @@ class Scatter:
         return times
 
 
-def back_scatter(b: Builder, s: Scatter, *, scaled: int, own: int, errors: int, address: int, to: int) -> int:
+def back_scatter(
+    b: Builder, s: Scatter, *, scaled: int, own: int, errors: int, address: int, to: int, layer: int
+) -> int:
     """Emit the pass: weights at MEM A `address`, scaled inputs and errors in MEM B; own errors go to MEM B at `to`.
 
     Returns when the errors are ready.
     """
-    _weights(b, s, scaled=scaled, errors=errors, address=address)
-    return _visits(b, s, own=own, to=to)
+    with b.phase(f"backward {layer}, update {layer}"):
+        _weights(b, s, scaled=scaled, errors=errors, address=address)
+    with b.phase(f"reduce-scatter {layer}", "collective"):
+        return _visits(b, s, own=own, to=to)
 
 
 def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int, address: int) -> None:

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from caterpillar import numerics
 from caterpillar.checks import SpecError
 from caterpillar.counters import Counters
-from caterpillar.machine import Machine
 from caterpillar.mapping import isa
-from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.layout import weight_indices
 from caterpillar.mapping.schedule import Schedule, expand
 from caterpillar.numerics.vector import Arithmetic, sources_digest
@@ -39,11 +37,16 @@ def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
 
     Checks the micro-programs. Raises Hazard.
     """
-    machine = schedule.machine
-    first = walk(expand(schedule.first), machine, warm=False)
-    steady = walk(expand(schedule.steady), machine, warm=True)
-    last = walk(expand(schedule.last), machine, warm=True)
-    return schedule.cycles(samples), first + steady * (samples - 1) + last
+    return schedule.cycles(samples), _count(schedule, _controls(schedule), samples)
+
+
+def _controls(schedule: Schedule) -> tuple[isa.Control, ...]:
+    return tuple(expand(program) for program in (schedule.first, schedule.steady, schedule.last))
+
+
+def _count(schedule: Schedule, controls: tuple[isa.Control, ...], samples: int) -> Counters:
+    first, steady, last = (walk(one, schedule.machine, warm=i > 0) for i, one in enumerate(controls))
+    return first + steady * (samples - 1) + last
 
 
 def simulate(
@@ -55,14 +58,14 @@ def simulate(
     SpecError where shapes are not the schedule's.
     """
     _check_shapes(schedule, weights, inputs, labels)
-    cycles, counters = count(schedule, len(labels))
+    controls = _controls(schedule)
+    counters = _count(schedule, controls, len(labels))
+    first, steady, last = controls
     state = _State(schedule, weights, rate)
-    ticks = (schedule.first, *(schedule.steady,) * (len(labels) - 1))
-    controls = {id(program): expand(program) for program in (schedule.first, schedule.steady, schedule.last)}
-    for tick, sample, label in zip(ticks, inputs, labels, strict=True):
-        state.execute(controls[id(tick)], sample.astype(np.float32), int(label))
-    state.execute(controls[id(schedule.last)], inputs[-1].astype(np.float32), 0)
-    return Run(cycles=cycles, counters=counters, weights=state.weights())
+    for tick, (sample, label) in enumerate(zip(inputs, labels, strict=True)):
+        state.execute(steady if tick else first, sample.astype(np.float32), int(label))
+    state.execute(last, inputs[-1].astype(np.float32), 0)
+    return Run(cycles=schedule.cycles(len(labels)), counters=counters, weights=state.weights())
 
 
 def _check_shapes(schedule: Schedule, weights: tuple[Half, ...], inputs: Half, labels: NDArray[np.int64]) -> None:
@@ -143,4 +146,3 @@ class _State:
 
 
 DIGEST = sources_digest(Path(__file__).parent, Path(isa.__file__).parent, Path(numerics.__file__).parent)
-__all__ = ["Machine", "MicroProgram", "Run", "count", "simulate"]

@@ -1,0 +1,64 @@
+"""A run as a Chrome JSON trace for the Perfetto UI: phases and collectives of each core, units' use over time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from caterpillar.checks import OutputError
+from caterpillar.mapping.isa import COLUMN_OF, UNITS, MicroProgram, Phase
+from caterpillar.mapping.schedule import Schedule, expand
+
+WINDOW = 32  # cycles that a unit's use is averaged over
+TRACKS = {"compute": 1, "collective": 2}
+Event = dict[str, object]
+
+
+def trace_events(schedule: Schedule, samples: int) -> list[Event]:
+    """Trace events of a run of n samples. Times are in microseconds, as the format wants; a cycle is 1 / clock_hz."""
+    unit = 1e6 / schedule.machine.clock_hz
+    events = [_name(core, "process_name", f"core {core}", 0) for core in range(schedule.machine.cores)]
+    for core in range(schedule.machine.cores):
+        events += [_name(core, "thread_name", track, number) for track, number in TRACKS.items()]
+    at = 0
+    for program in (schedule.first, *(schedule.steady,) * (samples - 1), schedule.last):
+        for core in range(schedule.machine.cores):
+            events += [_stretch(phase, core, at, unit) for phase in program.phases]
+        events += _use(program, at, unit)
+        at += program.cycles
+    return events
+
+
+def write_trace(path: Path, schedule: Schedule, samples: int) -> None:
+    """Write the trace of a run. Raises OutputError if the path cannot be written."""
+    document = {"displayTimeUnit": "ns", "traceEvents": trace_events(schedule, samples)}
+    try:
+        path.write_text(json.dumps(document), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"--trace file {path} cannot be written: {error.strerror}") from None
+
+
+def _name(core: int, kind: str, name: str, thread: int) -> Event:
+    return {"name": kind, "ph": "M", "pid": core, "tid": thread, "args": {"name": name}}
+
+
+def _stretch(phase: Phase, core: int, at: int, unit: float) -> Event:
+    start, cycles = (at + phase.start) * unit, phase.end - phase.start
+    thread = TRACKS[phase.track]
+    return {"name": phase.name, "ph": "X", "pid": core, "tid": thread, "ts": start, "dur": cycles * unit}
+
+
+def _use(program: MicroProgram, at: int, unit: float) -> list[Event]:
+    """Share of each window's cycles in which a unit is busy; all cores do the same, so core 0 stands for all."""
+    control = expand(program)
+    starts = np.arange(0, program.cycles, WINDOW)
+    lengths = np.diff(np.append(starts, program.cycles))
+    events: list[Event] = []
+    for name, fields in UNITS.items():
+        busy = np.add.reduceat(control[:, COLUMN_OF[fields[0]]] != 0, starts, dtype=np.int64) / lengths
+        for start, share in zip(starts, busy, strict=True):
+            when = (at + int(start)) * unit
+            events.append({"name": f"{name} use", "ph": "C", "pid": 0, "ts": when, "args": {"share": float(share)}})
+    return events
