@@ -176,7 +176,7 @@ STUDY = Study(
         Workload(
             network=_N3,
             methods=METHODS + REMEDIES,
-            search_epochs=5,
+            search_epochs=10,
             final_epochs=50,
             seeds=3,
             repeats=(
@@ -184,11 +184,11 @@ STUDY = Study(
                 Repeat(arithmetic=STOCHASTIC, methods=(SGD, CP)),
             ),
         ),
-        Workload(network=_N4, methods=METHODS, search_epochs=5, final_epochs=50, seeds=3),
+        Workload(network=_N4, methods=METHODS, search_epochs=10, final_epochs=50, seeds=3),
         Workload(
             network=_N5,
             methods=METHODS + REMEDIES,
-            search_epochs=5,
+            search_epochs=10,
             final_epochs=50,
             seeds=3,
             repeats=(
