@@ -73,7 +73,7 @@ class RunDirectory:
         arrays |= {f"velocity_{layer}": array for layer, array in enumerate(velocity, start=1)}
         arrays["epoch"] = np.array(metrics["epoch"])
         arrays["config_sha256"] = np.array(config_sha256(self.config))
-        _replace(self.path / CHECKPOINT, lambda file: np.savez(file, allow_pickle=False, **arrays))
+        replace_file(self.path / CHECKPOINT, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
     def note_versions(self, versions: Mapping[str, Any]) -> None:
         """Add a line to versions.jsonl: what this start of the run works with. Raises OutputError."""
@@ -108,7 +108,7 @@ def create_run(path: Path, config: Config) -> RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"--out {path} cannot be made: {error.strerror}") from None
-    run = RunDirectory(path=path, config=config, lock=_lock(path))
+    run = RunDirectory(path=path, config=config, lock=lock_folder(path))
     try:
         _replace_text(path / CONFIG, json.dumps(config, indent=2) + "\n")
     except OutputError:
@@ -147,7 +147,7 @@ def resume_run(path: Path, config: Config) -> RunDirectory:
     prolonged). Raises OutputError that names the field and both values, or the file that is damaged.
     """
     refuse_difference(path, read_config(path), config)
-    run = RunDirectory(path=path, config=config, lock=_lock(path))
+    run = RunDirectory(path=path, config=config, lock=lock_folder(path))
     try:
         _drop_unfinished(run)
     except OutputError:
@@ -216,8 +216,11 @@ def _read(path: Path) -> str:
         raise OutputError(f"{path} is damaged: {error}") from None
 
 
-def _lock(path: Path) -> int:
-    """Hold the folder for this process alone; a file system without locks goes without."""
+def lock_folder(path: Path) -> int:
+    """Hold the folder for this process alone, as long as the descriptor is open. Raises OutputError if another has it.
+
+    A file system without locks goes without.
+    """
     folder = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -239,11 +242,11 @@ def _append(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    _replace(path, lambda file: file.write(text.encode()))
+    replace_file(path, lambda file: file.write(text.encode()))
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write beside path, sync, rename: path holds the old content or the new, never a part."""
+def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write beside path, sync, rename: path holds the old content or the new, never a part. Raises OutputError."""
     beside = path.with_name(f".{path.name}.part")
     try:
         with beside.open("wb") as file:

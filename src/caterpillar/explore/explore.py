@@ -1,0 +1,149 @@
+"""explore: a sweep in, a folder of results out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from caterpillar.checks import CaterpillarError, UsageError
+from caterpillar.explore.folder import chunk_path, open_folder
+from caterpillar.explore.plan import Epochs, Plan, plan_sweep
+from caterpillar.explore.points import chunk_bytes, chunks
+from caterpillar.explore.query import read_results
+from caterpillar.explore.results import RESULTS, provenance, write_results
+from caterpillar.explore.sweep import Sweep
+from caterpillar.train.run_directory import replace_file
+
+LOCAL = "local"
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exploration:
+    """A finished sweep: where it lies, how many points it has, and why some are infeasible (reason -> points)."""
+
+    path: Path
+    points: int
+    feasible: int
+    front: int
+    reasons: dict[str, int]
+
+
+def explore(
+    sweep: Sweep,
+    out: Path,
+    *,
+    workers: int = 1,
+    dask: str | None = None,
+    epochs: Epochs | None = None,
+    text: str | None = None,
+    on_progress: Progress | None = None,
+) -> Exploration:
+    """Evaluate every point of a sweep, or search, into out / results.parquet; read_results reads it.
+
+    workers: processes, which joblib runs. dask: the address of a dask scheduler to use in their place, or "local" for a
+    cluster of `workers` on this machine. The results are the same, and in the same order, whatever does the work. A
+    rerun goes on with what is finished. epochs: (rule label, network name) -> epochs to sweep.accuracy_percent. text:
+    the sweep as its author wrote it, for the results' provenance (default: its words as JSON).
+    Raises UsageError and SpecError before any work starts, OutputError for a folder of another sweep.
+    """
+    if workers < 1:
+        raise UsageError(f"--workers must be an int of at least 1, got {workers}")
+    plan = plan_sweep(sweep, epochs)
+    origin = provenance(plan, sweep.as_text() if text is None else text)
+    report = on_progress or _silent
+    with open_folder(out, origin):
+        if plan.search is None:
+            parts = _grid(plan, out, workers, dask, report)
+        else:
+            from caterpillar.explore.search import search
+
+            parts = [search(plan, plan.search, out, report)]
+        write_results(plan, origin, parts, out / RESULTS)
+    return _summary(out)
+
+
+def _grid(plan: Plan, out: Path, workers: int, dask: str | None, report: Progress) -> list[Path]:
+    """Every chunk in its file. A worker that dies takes a round with it, not the sweep."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    parts = [chunk_path(out, place) for place in range(len(chunks(plan)))]
+    with _backend(workers, dask):
+        while missing := [place for place, part in enumerate(parts) if not part.exists()]:
+            try:
+                _round(plan, parts, missing, report)
+            except BrokenProcessPool:
+                if all(not parts[place].exists() for place in missing):
+                    raise CaterpillarError(
+                        f"workers die before they finish a chunk; {len(parts) - len(missing)} of {len(parts)} chunks "
+                        f"are in {out}, and a rerun goes on from there"
+                    ) from None
+    return parts
+
+
+def _round(plan: Plan, parts: list[Path], missing: list[int], report: Progress) -> None:
+    from joblib import Parallel, delayed
+
+    run: Any = Parallel(return_as="generator_unordered", pre_dispatch="2 * n_jobs")
+    done = len(parts) - len(missing)
+    for place, content in run(delayed(_numbered)(plan, place) for place in missing):
+        replace_file(parts[place], partial(_write, content))
+        done += 1
+        report(f"{done} of {len(parts)} chunks", done, len(parts))
+
+
+def _write(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
+
+
+def _silent(*_: object) -> None:
+    pass
+
+
+def _numbered(plan: Plan, place: int) -> tuple[int, bytes]:
+    return place, chunk_bytes(plan, place)
+
+
+@contextmanager
+def _backend(workers: int, dask: str | None) -> Generator[None]:
+    from joblib import parallel_config
+
+    if dask is None:
+        with parallel_config(backend="loky", n_jobs=workers):
+            yield
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise UsageError("--dask needs the study extra: pip install 'caterpillar-cgra[study]'") from None
+    library: Any = distributed
+    cluster = None
+    if dask == LOCAL:
+        cluster = library.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    try:
+        client = library.Client(cluster or dask, timeout=10)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--dask must be local or the address of a scheduler, got {dask!r}: {error}") from None
+    try:
+        with client, parallel_config(backend="dask"):
+            yield
+    finally:
+        if cluster is not None:
+            cluster.close()
+
+
+def _summary(out: Path) -> Exploration:
+    table = read_results(out, columns=["feasible", "front", "reason"])
+    counts: list[dict[str, Any]] = table["reason"].drop_null().value_counts().to_pylist()
+    ordered = sorted(counts, key=lambda entry: (-entry["counts"], entry["values"]))
+    return Exploration(
+        path=out / RESULTS,
+        points=table.num_rows,
+        feasible=int(table["feasible"].to_numpy().sum()),
+        front=int(table["front"].to_numpy().sum()),
+        reasons={entry["values"]: entry["counts"] for entry in ordered},
+    )

@@ -1,0 +1,320 @@
+"""A sweep checked and made out: which work on which machines, under what constraints, for what objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from math import inf, prod
+from typing import TYPE_CHECKING, Any, cast
+
+from caterpillar.checks import SpecError, UsageError
+from caterpillar.cost import Prices, Pricing, area_mm2, parse_prices
+from caterpillar.evaluate import check_names
+from caterpillar.explore.quantities import QUANTITIES, TO_ACCURACY, Sense
+from caterpillar.explore.sweep import Sweep, refuse_unknown
+from caterpillar.explore.values import values_of
+from caterpillar.machine import LIMITS, Machine, machine_columns, parse_machine
+from caterpillar.network import Network, parse_network
+from caterpillar.rules import RULES, Rule, parse_rule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SINGLE = {"sgd", "cp"}  # these take single samples: batches are mbgd's and mbcp's
+FIELDS = {limit.field: limit for limit in LIMITS}
+MOST_POINTS = 1_000_000_000
+MOST_TO_SEARCH = 2**62  # so that a point's number fits a word
+MOST_WORKS = 100_000
+SAMPLERS = ("nsga2", "tpe")
+Epochs = Mapping[tuple[str, str], float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a machine is to do, and how it is priced. epochs: to the sweep's accuracy, None where it is not reached."""
+
+    network: Network
+    rule: Rule
+    prices: Pricing
+    mapping: str
+    numerics: str
+    epochs: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A quantity must lie within [least, most]."""
+
+    quantity: str
+    least: float = 0.0
+    most: float = inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search in place of all points: by which sampler, how many trials."""
+
+    sampler: str
+    trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A checked sweep.
+
+    Point p is work p // machines on machine p % machines; of a machine's axes the last one runs fastest.
+    axes: field -> its values. follows: field -> the field whose value it takes.
+    """
+
+    works: tuple[Work, ...]
+    base: Machine
+    axes: dict[str, tuple[Any, ...]]
+    follows: dict[str, str]
+    constraints: tuple[Bounds, ...]
+    must_fit: bool
+    objectives: tuple[tuple[str, Sense], ...]
+    epoch_samples: int
+    accuracy_percent: float | None
+    search: Search | None
+    seed: int
+
+    @property
+    def machines(self) -> int:
+        """Machines that the axes make."""
+        return prod(len(values) for values in self.axes.values())
+
+    @property
+    def points(self) -> int:
+        """Works times machines."""
+        return len(self.works) * self.machines
+
+    def machine_columns(self, numbers: NDArray[np.int64]) -> Machine:
+        """The machines of those numbers, as columns."""
+        import numpy as np
+
+        index = numbers
+        columns: dict[str, Any] = {}
+        for name, values in reversed(self.axes.items()):
+            columns[name] = np.array(values)[index % len(values)]
+            index = index // len(values)
+        columns |= {name: columns.get(leader, getattr(self.base, leader)) for name, leader in self.follows.items()}
+        return machine_columns(self.base, columns)
+
+    def machine(self, places: Mapping[str, int]) -> Machine:
+        """The machine at a place on every axis. Raises SpecError where a field that follows is out of its limits."""
+        chosen = {name: values[places[name]] for name, values in self.axes.items()}
+        chosen |= {name: chosen.get(leader, getattr(self.base, leader)) for name, leader in self.follows.items()}
+        return Machine(**{**asdict(self.base), **chosen})
+
+    def identity(self) -> dict[str, Any]:
+        """All that determines the results, as plain values."""
+        return {
+            "works": [
+                {
+                    "network": list(work.network.sizes),
+                    "activation": work.network.activation,
+                    "rule": work.rule.label,
+                    "prices": asdict(work.prices) if isinstance(work.prices, Prices) else work.prices.name,
+                    "mapping": work.mapping,
+                    "numerics": work.numerics,
+                    "epochs": work.epochs,
+                }
+                for work in self.works
+            ],
+            "machine": asdict(self.base) | {name: list(values) for name, values in self.axes.items()} | self.follows,
+            "constraints": [[b.quantity, b.least, None if b.most == inf else b.most] for b in self.constraints],
+            "must_fit": self.must_fit,
+            "objectives": [list(objective) for objective in self.objectives],
+            "epoch_samples": self.epoch_samples,
+            "accuracy_percent": self.accuracy_percent,
+            "search": None if self.search is None else asdict(self.search),
+            "seed": self.seed,
+        }
+
+
+def plan_sweep(sweep: Sweep, epochs: Epochs | None = None) -> Plan:
+    """Check a sweep. epochs: (rule label, network name) -> epochs to accuracy_percent, for objectives to accuracy.
+
+    Raises UsageError or SpecError that names the word, its value and what is allowed.
+    """
+    _whole("epoch_samples", sweep.epoch_samples, 1, 10**12)
+    _whole("seed", sweep.seed, 0, 2**32 - 1)
+    base, axes, follows = _machine(sweep.machine)
+    objectives = _objectives(sweep.objectives)
+    constraints, must_fit = _constraints(sweep.constraints)
+    wanted = [name for name, _ in objectives] + [bounds.quantity for bounds in constraints]
+    accuracy = _accuracy(sweep.accuracy_percent, wanted, epochs)
+    plan = Plan(
+        works=_works(sweep, epochs or {}),
+        base=base,
+        axes=axes,
+        follows=follows,
+        constraints=constraints,
+        must_fit=must_fit,
+        objectives=objectives,
+        epoch_samples=sweep.epoch_samples,
+        accuracy_percent=accuracy,
+        search=_search(sweep.search),
+        seed=sweep.seed,
+    )
+    if plan.search is None and plan.points > MOST_POINTS:
+        raise UsageError(f"the sweep has {plan.points:,} points, the most is {MOST_POINTS:,}: give it a [search]")
+    if plan.points > MOST_TO_SEARCH:
+        raise UsageError(f"the sweep has {plan.points:.3g} points, the most to search is {MOST_TO_SEARCH:.3g}")
+    _refuse_impossible(plan)
+    return plan
+
+
+def _works(sweep: Sweep, epochs: Epochs) -> tuple[Work, ...]:
+    networks = [_parsed(parse_network, name, "network") for name in values_of(sweep.network, "network")]
+    prices = [_parsed(parse_prices, name, "prices") for name in values_of(sweep.prices, "prices")]
+    mappings, numerics = values_of(sweep.mapping, "mapping"), values_of(sweep.numerics, "numerics")
+    for mapping in mappings:
+        for arithmetic in numerics:
+            check_names(mapping, arithmetic)
+    rules = _rules(values_of(sweep.rule, "rule"), values_of(sweep.batch, "batch"))
+    if len(networks) * len(rules) * len(prices) > MOST_WORKS:
+        raise UsageError(f"networks x rules x batches x prices must be at most {MOST_WORKS:,}")
+    return tuple(
+        Work(
+            network=network,
+            rule=rule,
+            prices=table,
+            mapping=mapping,
+            numerics=arithmetic,
+            epochs=epochs.get((rule.label, network.name)),
+        )
+        for network in networks
+        for rule in rules
+        for table in prices
+        for mapping in mappings
+        for arithmetic in numerics
+    )
+
+
+def _rules(names: tuple[Any, ...], batches: tuple[Any, ...]) -> list[Rule]:
+    for name in names:
+        if name not in RULES:
+            raise UsageError(f"rule must be one of {', '.join(RULES)}, got {name!r}")
+    return [parse_rule(name, batch=batch) for name in names for batch in ((1,) if name in SINGLE else batches)]
+
+
+def _parsed(parse: Callable[[str], Any], text: Any, where: str) -> Any:
+    if not isinstance(text, str):
+        raise SpecError(f"{where} must be a text, got {text!r}")
+    return parse(text)
+
+
+def _machine(words: Mapping[str, Any]) -> tuple[Machine, dict[str, tuple[Any, ...]], dict[str, str]]:
+    refuse_unknown(words, ["base", *FIELDS], "machine")
+    base = _parsed(parse_machine, words.get("base", "paper-a"), "machine.base")
+    named = {name: value for name, value in words.items() if name != "base"}
+    follows = {name: value for name, value in named.items() if isinstance(value, str)}
+    axes = {name: values_of(value, f"machine.{name}") for name, value in named.items() if name not in follows}
+    for name, values in axes.items():
+        for value in values:
+            FIELDS[name].check("machine", value)
+        if name == "clock_hz":
+            axes[name] = tuple(float(value) for value in values)
+    for name, leader in follows.items():
+        if leader not in FIELDS or leader in follows:
+            allowed = [field for field in FIELDS if field not in follows]
+            raise SpecError(f"machine.{name} can follow one of {', '.join(allowed)}, got {leader!r}")
+        for value in axes.get(leader, (getattr(base, leader),)):
+            FIELDS[name].check("machine", value)
+    return base, axes, follows
+
+
+def _objectives(words: Any) -> tuple[tuple[str, Sense], ...]:
+    if not isinstance(words, Mapping) or not words:
+        raise SpecError(f'objectives must be a table such as {{ gflops_per_watt = "max" }}, got {words!r}')
+    objectives = cast("Mapping[str, Sense]", words)
+    refuse_unknown(objectives, list(QUANTITIES), "objectives")
+    for name, sense in objectives.items():
+        if sense not in ("min", "max"):
+            raise SpecError(f"objectives.{name} must be one of min, max, got {sense!r}")
+    return tuple(objectives.items())
+
+
+def _constraints(words: Mapping[str, Any]) -> tuple[tuple[Bounds, ...], bool]:
+    refuse_unknown(words, ["fits", *QUANTITIES], "constraints")
+    must_fit = words.get("fits", False)
+    if not isinstance(must_fit, bool):
+        raise SpecError(f"constraints.fits must be one of true, false, got {must_fit!r}")
+    return tuple(_bounds(name, value) for name, value in words.items() if name != "fits"), must_fit
+
+
+def _bounds(name: str, words: Any) -> Bounds:
+    if not isinstance(words, Mapping) or not words:
+        raise SpecError(f"constraints.{name} must be a table such as {{ max = 100 }}, got {words!r}")
+    ends = cast("Mapping[str, Any]", words)
+    refuse_unknown(ends, ["min", "max"], f"constraints.{name}")
+    for end, value in ends.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < inf:
+            raise SpecError(f"constraints.{name}.{end} must be a number, got {value!r}")
+    bounds = Bounds(quantity=name, least=float(ends.get("min", 0.0)), most=float(ends.get("max", inf)))
+    most, unit = QUANTITIES[name].most, QUANTITIES[name].unit
+    if bounds.least > bounds.most or bounds.least > most or bounds.most < 0:
+        raise SpecError(
+            f"constraints.{name} cannot be met: {dict(ends)!r} leaves nothing of [0, {most:g}] {unit}".rstrip()
+        )
+    return bounds
+
+
+def _accuracy(percent: Any, wanted: list[str], epochs: Epochs | None) -> float | None:
+    if percent is not None and (
+        isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent <= 100
+    ):
+        raise SpecError(f"accuracy_percent must be a number in (0, 100], got {percent!r}")
+    asked = [name for name in wanted if name in TO_ACCURACY]
+    if asked and percent is None:
+        raise SpecError(f"{asked[0]} needs accuracy_percent, which is missing")
+    if asked and not epochs:
+        raise UsageError(f"{asked[0]} needs the convergence study's epochs to {percent:g} %, and there are none")
+    return None if percent is None else float(percent)
+
+
+def _search(words: Any) -> Search | None:
+    if words is None:
+        return None
+    if not isinstance(words, Mapping):
+        raise SpecError(f"search must be a table, got {words!r}")
+    table = cast("Mapping[str, Any]", words)
+    refuse_unknown(table, ["sampler", "trials"], "search")
+    sampler, trials = table.get("sampler", "nsga2"), table.get("trials", 1000)
+    if sampler not in SAMPLERS:
+        raise SpecError(f"search.sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    _whole("search.trials", trials, 1, 1_000_000)
+    return Search(sampler=sampler, trials=trials)
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise SpecError(f"{name} must be an int in [{low}, {high}], got {value!r}")
+
+
+def _refuse_impossible(plan: Plan) -> None:
+    """Refuse tables of another node than any machine's, and constraints that the sizes alone rule out."""
+    tables = [work.prices for work in plan.works if isinstance(work.prices, Prices)]
+    nodes = plan.axes.get("node_nm", (plan.base.node_nm,))
+    for table in tables:
+        if table.node_nm not in nodes:
+            table.of(replace(plan.base, node_nm=nodes[0]))  # raises, saying what would help
+    least, most = _corner(plan, min), _corner(plan, max)
+    reach = {"pes": (least.pes, most.pes), "gflops": (0.0, 2 * most.pes * most.clock_hz / 1e9)}
+    if len(tables) == len(plan.works):
+        areas = (sum(area_mm2(replace(least, node_nm=table.node_nm), table).values()) for table in tables)
+        reach["area_mm2"] = (min(areas), inf)
+    for bounds in plan.constraints:
+        low, high = reach.get(bounds.quantity, (0.0, inf))
+        if bounds.least > high or bounds.most < low:
+            raise SpecError(
+                f"constraints.{bounds.quantity} cannot be met: the machines of this sweep reach {low:g} to {high:g}, "
+                f"[{bounds.least:g}, {bounds.most:g}] is asked for"
+            )
+
+
+def _corner(plan: Plan, pick: Callable[..., Any]) -> Machine:
+    """The machine with the least or the greatest value of every field."""
+    return plan.machine({name: values.index(pick(values)) for name, values in plan.axes.items()})

@@ -1,0 +1,182 @@
+"""Points as rows: a chunk of the grid evaluated into a table, infeasible points kept with their reason."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import fields
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caterpillar.checks import Infeasible
+from caterpillar.cost import price_columns
+from caterpillar.evaluate import Evaluation, evaluate_columns
+from caterpillar.explore.plan import Plan, Work
+from caterpillar.explore.quantities import QUANTITIES
+from caterpillar.machine import Machine
+
+Table = Any  # pyarrow's, which has no types
+Array = NDArray[Any]
+J_PER_PJ = 1e-12
+NAMES = ("network", "rule", "prices", "mapping", "numerics")
+MACHINE_FIELDS = tuple(field.name for field in fields(Machine) if field.name != "name")
+
+# A block of machines is long enough for NumPy, a chunk short enough to be lost: about a second's work, 20 MB.
+BLOCK_MACHINES = 16_384
+CHUNK_POINTS = 65_536
+
+
+def chunks(plan: Plan) -> list[tuple[range, range]]:
+    """The grid in chunks of (machines, works), in their order."""
+    blocks = [
+        range(first, min(first + BLOCK_MACHINES, plan.machines)) for first in range(0, plan.machines, BLOCK_MACHINES)
+    ]
+    return [
+        (block, range(first, min(first + _works(block), len(plan.works))))
+        for block in blocks
+        for first in range(0, len(plan.works), _works(block))
+    ]
+
+
+def _works(block: range) -> int:
+    return max(1, CHUNK_POINTS // len(block))
+
+
+def chunk_bytes(plan: Plan, place: int) -> bytes:
+    """A chunk's table as a parquet file."""
+    from pyarrow import parquet
+
+    block, works = chunks(plan)[place]
+    numbers = np.arange(block.start, block.stop)
+    points = [numbers + work * plan.machines for work in works]
+    table = evaluate_points(plan, [plan.works[work] for work in works], plan.machine_columns(numbers), points)
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def evaluate_points(plan: Plan, works: list[Work], machines: Machine, points: list[Array]) -> Table:
+    """The works on machine_columns, a row each; points[w] numbers those of works[w]."""
+    import pyarrow as pa
+
+    length = len(points[0])
+    prices = {id(work.prices): work.prices for work in works}
+    priced = {key: price_columns(pricing, machines, length) for key, pricing in prices.items()}
+    parts: list[dict[str, Array]] = []
+    reasons: list[list[str]] = []
+    for work in works:
+        columns, texts = _one_work(plan, work, machines, priced[id(work.prices)], length)
+        parts.append(columns)
+        reasons.append(texts)
+    table: dict[str, Any] = {"point": np.concatenate(points)}
+    for name in NAMES:
+        table[name] = _texts([_label(work, name) for work in works], np.repeat(np.arange(len(works)), length))
+    table["batch"] = np.repeat([work.rule.batch for work in works], length)
+    for name in MACHINE_FIELDS:
+        table[name] = np.tile(_whole(getattr(machines, name), length), len(works))
+    table["feasible"] = np.concatenate([part["reason"] < 0 for part in parts])
+    offsets = np.cumsum([0, *(len(texts) for texts in reasons)])
+    codes = [np.where(p["reason"] < 0, -1, p["reason"] + start) for p, start in zip(parts, offsets, strict=False)]
+    table["reason"] = _texts(list(chain.from_iterable(reasons)), np.concatenate(codes))
+    for name in ("needs_bytes", "has_bytes"):
+        column = np.concatenate([part[name] for part in parts])
+        table[name] = pa.array(column, mask=column < 0)
+    for name in QUANTITIES:
+        column = np.concatenate([part[name] for part in parts])
+        table[name] = pa.array(column, mask=np.isnan(column))
+    return pa.table(table)
+
+
+def _label(work: Work, name: str) -> str:
+    value = getattr(work, name)
+    return value if isinstance(value, str) else value.name
+
+
+def _one_work(
+    plan: Plan, work: Work, machines: Machine, prices: Any, length: int
+) -> tuple[dict[str, Array], list[str]]:
+    """Quantities, NaN where there are none, and the reason's place in the texts, -1 for a feasible point."""
+    texts = list(prices.refusals)
+    reason = prices.refused.copy()
+    needs, has = np.full(length, -1), np.full(length, -1)
+    columns = {name: np.full(length, np.nan) for name in QUANTITIES}
+    if (reason < 0).any():
+        evaluation, demands = evaluate_columns(
+            work.network, work.rule, machines, prices, mapping=work.mapping, numerics=work.numerics
+        )
+        for demand in demands:
+            short = _short(demand, reason)
+            needs, has = np.where(short, demand.needs_bytes, needs), np.where(short, demand.has_bytes, has)
+            reason[short] = len(texts)
+            texts.append(f"{demand.what} is too small: {demand.hint}")
+        columns = {
+            name: np.where(reason < 0, value, np.nan) for name, value in _quantities(plan, work, evaluation).items()
+        }
+        for text, unmet in _unmet(plan, work, columns):
+            reason[(reason < 0) & unmet] = len(texts)
+            texts.append(text)
+    return columns | {"reason": reason, "needs_bytes": needs, "has_bytes": has}, texts
+
+
+def _short(demand: Infeasible, reason: Array) -> Array:
+    return (reason < 0) & (np.asarray(demand.needs_bytes) > np.asarray(demand.has_bytes))
+
+
+def _unmet(plan: Plan, work: Work, columns: dict[str, Array]) -> list[tuple[str, Array]]:
+    """Texts of what is asked for and where it is not met."""
+    unmet: list[tuple[str, Array]] = []
+    if plan.must_fit:
+        unmet.append(("constraint fits: words lie off-core", columns["off_core_words"] > 0))
+    if plan.accuracy_percent is not None and work.epochs is None:
+        text = f"the convergence study has no run of {work.rule.label} on it that reaches {plan.accuracy_percent:g} %"
+        unmet.append((text, np.ones(len(columns["pes"]), bool)))
+    for bounds in plan.constraints:
+        column = columns[bounds.quantity]
+        unmet.append((f"constraint {bounds.quantity}: below {bounds.least:g}", column < bounds.least))
+        unmet.append((f"constraint {bounds.quantity}: above {bounds.most:g}", column > bounds.most))
+    return unmet
+
+
+def _quantities(plan: Plan, work: Work, evaluation: Evaluation) -> dict[str, Any]:
+    """Quantity -> number or array over the machines."""
+    seconds, joules = evaluation.seconds_per_sample, evaluation.energy_pj_per_sample * J_PER_PJ
+    low, high = evaluation.energy_range_pj
+    epochs = np.nan if work.epochs is None else work.epochs
+    samples = plan.epoch_samples
+    return {
+        "cycles_per_sample": evaluation.cycles_per_sample,
+        "utilization": evaluation.utilization,
+        "seconds_per_sample": seconds,
+        "seconds_per_tick": seconds * work.rule.batch,
+        "seconds_per_epoch": seconds * samples,
+        "seconds_to_accuracy": seconds * samples * epochs,
+        "energy_j_per_sample": joules,
+        "energy_low_j_per_sample": low * J_PER_PJ,
+        "energy_high_j_per_sample": high * J_PER_PJ,
+        "energy_j_per_tick": joules * work.rule.batch,
+        "energy_j_per_epoch": joules * samples,
+        "energy_j_to_accuracy": joules * samples * epochs,
+        "epochs_to_accuracy": epochs,
+        "power_w": evaluation.power_w,
+        "area_mm2": evaluation.area_mm2,
+        "gflops": evaluation.gflops,
+        "gflops_per_watt": evaluation.gflops_per_watt,
+        "gflops_per_mm2": evaluation.gflops_per_mm2,
+        "pes": evaluation.machine.pes,
+        "off_core_words": evaluation.off_core_words,
+    }
+
+
+def _whole(value: Any, length: int) -> Array:
+    return np.broadcast_to(np.asarray(value), (length,))
+
+
+def _texts(texts: list[str], codes: Array) -> Any:
+    """A column of texts[code], null where the code is below 0."""
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes.astype(np.int32), mask=codes < 0), pa.array(texts, pa.string())
+    )

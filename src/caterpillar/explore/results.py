@@ -1,0 +1,83 @@
+"""Results on disk: chunk files become one parquet file with the front marked and its whole provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caterpillar.checks import OutputError
+from caterpillar.explore.pareto import pareto_front
+from caterpillar.explore.plan import Plan
+from caterpillar.explore.points import Table
+
+RESULTS = "results.parquet"
+
+
+def provenance(plan: Plan, text: str) -> dict[str, str]:
+    """What the results come from: the sweep as it was written and as it was understood, and the versions."""
+    packages = ("caterpillar-cgra", "numpy", "pyarrow", *(("optuna",) if plan.search else ()))
+    versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
+    return {
+        "sweep": text,
+        "sweep_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "resolved": json.dumps(plan.identity(), sort_keys=True),
+        "versions": json.dumps(versions, sort_keys=True),
+        "seed": str(plan.seed),
+    }
+
+
+def write_results(plan: Plan, origin: dict[str, str], parts: Iterable[Path], path: Path) -> None:
+    """Join chunk files, in their order, into path. Only one chunk is in memory at a time. Raises OutputError."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parts = list(parts)
+    try:
+        on_front = _front(plan, parts)
+        beside = path.with_name(f".{path.name}.part")
+        schema = _with_front(parquet.read_table(parts[0]), np.zeros(0, np.int64)).schema
+        schema = schema.with_metadata({f"caterpillar.{key}": value for key, value in origin.items()})
+        with parquet.ParquetWriter(beside, schema, compression="zstd") as writer:
+            for part in parts:
+                table = _with_front(parquet.read_table(part), on_front)
+                writer.write_table(table.cast(schema))
+        beside.replace(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise OutputError(f"{path} cannot be written: {error}") from None
+
+
+def objective_values(plan: Plan, table: Table) -> Any:
+    """(points, objectives) to be minimised: what is to be maximised is negated."""
+    signs = [1.0 if sense == "min" else -1.0 for _, sense in plan.objectives]
+    columns = [table[name].to_numpy() * sign for (name, _), sign in zip(plan.objectives, signs, strict=True)]
+    return np.column_stack(columns).astype(np.float64)
+
+
+def _front(plan: Plan, parts: list[Path]) -> Any:
+    """Points on the front, rising. A chunk's own front is all that can be on the whole one's."""
+    from pyarrow import compute, parquet
+
+    names = [name for name, _ in plan.objectives]
+    points, values = [np.zeros(0, np.int64)], [np.zeros((0, len(names)))]
+    for part in parts:
+        table = parquet.read_table(part, columns=["point", *names], filters=compute.field("feasible"))
+        candidates = objective_values(plan, table)
+        keep = pareto_front(candidates)
+        points.append(table["point"].to_numpy()[keep])
+        values.append(candidates[keep])
+    return np.sort(np.concatenate(points)[pareto_front(np.concatenate(values))])
+
+
+def _with_front(table: Table, on_front: Any) -> Table:
+    import pyarrow as pa
+
+    marked = np.isin(table["point"].to_numpy(), on_front)
+    place = table.column_names.index("feasible") + 1
+    return table.add_column(place, "front", pa.array(marked))
