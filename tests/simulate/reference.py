@@ -1,4 +1,4 @@
-"""SGD in half precision, one addition after the other in a given Order: slow, plain, and written from its docstring."""
+"""Training in half precision, one addition after the other in a given Order, written from its docstring."""
 
 from __future__ import annotations
 
@@ -117,20 +117,32 @@ def softmax_error(logits: np.ndarray, label: int) -> np.ndarray:
     )
 
 
-def sgd(
-    order: Order, weights: list[np.ndarray], inputs: np.ndarray, labels: np.ndarray, rate: float
+def train(
+    rule: str,
+    order: Order,
+    weights: list[np.ndarray],
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    rate: float,
+    feedback: tuple[np.ndarray | None, ...] = (),
 ) -> list[np.ndarray]:
-    """Weights after a pass over the samples, ReLU and softmax; float16 in and out."""
+    """Weights after a pass over the samples by sgd, fa or dfa, ReLU and softmax; float16 in and out."""
     W = [w.astype(np.float32) for w in weights]
+    B = [None if b is None else b.astype(np.float32) for b in feedback]
     rate = float(np.float16(rate))
     for x, label in zip(inputs, labels, strict=True):
         h = [x.astype(np.float32)]
         for index, order_of_layer in enumerate(order.layers):
             a = forward(order_of_layer, h[-1], W[index])
             h.append(np.where(a > 0, a, 0).astype(np.float32) if index < len(W) - 1 else a)
-        d = softmax_error(h[-1], int(label))
+        e = d = softmax_error(h[-1], int(label))
         for index in reversed(range(len(W))):
-            sums = backward(order.layers[index], d, W[index]) if index else None
+            sums = None
+            if index and rule == "dfa":
+                sums = backward(order.feedback[index - 1], e, B[index - 1])
+            elif index:
+                through = order.layers[index] if rule == "sgd" else order.feedback[index]
+                sums = backward(through, d, W[index] if rule == "sgd" else B[index])
             for i, j in np.ndindex(*W[index].shape):
                 u = multiply_add(rate, h[index][i], 0)
                 W[index][i, j] = multiply_add(-u, d[j], W[index][i, j])

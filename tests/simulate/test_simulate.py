@@ -17,7 +17,7 @@ from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.schedule import expand
 from caterpillar.network import Network
-from caterpillar.rules import sgd
+from caterpillar.rules import dfa, fa, sgd
 from caterpillar.simulate import count, simulate
 from caterpillar.simulate.hazards import walk
 
@@ -50,8 +50,11 @@ MACHINES = st.builds(
 SIZES = st.lists(st.integers(1, 20), min_size=3, max_size=5)
 
 
-def scheduled(network: Network, machine: Machine) -> Schedule:
-    schedule = place(sgd()(network), machine)
+RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa()}
+
+
+def scheduled(network: Network, machine: Machine, rule: str = "sgd") -> Schedule:
+    schedule = place(RULES[rule](network), machine)
     assert isinstance(schedule, Schedule)
     return schedule
 
@@ -66,22 +69,35 @@ def tensors(network: Network, samples: int, seed: int) -> tuple[tuple[np.ndarray
     return weights, inputs, random.integers(0, network.outputs, samples)
 
 
-@settings(max_examples=25, deadline=None)
-@given(machine=MACHINES, sizes=SIZES, seed=st.integers(0, 1 << 30))
-def test_same_bits_as_the_reference(machine: Machine, sizes: list[int], seed: int) -> None:
+def fixed_matrices(network: Network, rule: str, seed: int) -> tuple[np.ndarray | None, ...]:
+    random = np.random.default_rng(seed)
+    shapes: dict[str, list[tuple[int, int] | None]] = {
+        "sgd": [],
+        "fa": [None, *((layer.inputs, layer.outputs) for layer in network.layers[1:])],
+        "dfa": [*((layer.outputs, network.outputs) for layer in network.layers[:-1]), None],
+    }
+    return tuple(s if s is None else (random.standard_normal(s) / 4).astype(np.float16) for s in shapes[rule])
+
+
+@settings(max_examples=40, deadline=None)
+@given(machine=MACHINES, sizes=SIZES, rule=st.sampled_from(sorted(RULES)), seed=st.integers(0, 1 << 30))
+def test_same_bits_as_the_reference(machine: Machine, sizes: list[int], rule: str, seed: int) -> None:
     network = Network.mlp(*sizes)
-    schedule = scheduled(network, machine)
+    schedule = scheduled(network, machine, rule)
     weights, inputs, labels = tensors(network, 3, seed)
-    run = simulate(schedule, weights, inputs, labels, 0.05)
-    expected = reference.sgd(schedule.order, list(weights), inputs, labels, 0.05)
+    fixed = fixed_matrices(network, rule, seed)
+    run = simulate(schedule, weights, inputs, labels, 0.05, feedback=fixed)
+    expected = reference.train(rule, schedule.order, list(weights), inputs, labels, 0.05, fixed)
     for got, want in zip(run.weights, expected, strict=True):
         np.testing.assert_array_equal(got.view(np.uint16), want.view(np.uint16))
 
 
 @settings(max_examples=25, deadline=None)
-@given(machine=MACHINES, sizes=SIZES, samples=st.integers(1, 5))
-def test_epochs_from_fill_steady_and_drain_are_exact(machine: Machine, sizes: list[int], samples: int) -> None:
-    schedule = scheduled(Network.mlp(*sizes), machine)
+@given(machine=MACHINES, sizes=SIZES, rule=st.sampled_from(sorted(RULES)), samples=st.integers(1, 5))
+def test_epochs_from_fill_steady_and_drain_are_exact(
+    machine: Machine, sizes: list[int], rule: str, samples: int
+) -> None:
+    schedule = scheduled(Network.mlp(*sizes), machine, rule)
     whole = [expand(schedule.first), *[expand(schedule.steady)] * (samples - 1), expand(schedule.last)]
     cycles, counters = count(schedule, samples)
     assert cycles == sum(len(part) for part in whole)
@@ -89,12 +105,12 @@ def test_epochs_from_fill_steady_and_drain_are_exact(machine: Machine, sizes: li
 
 
 @settings(max_examples=25, deadline=None)
-@given(machine=MACHINES, sizes=SIZES)
-def test_physical_bounds(machine: Machine, sizes: list[int]) -> None:
+@given(machine=MACHINES, sizes=SIZES, rule=st.sampled_from(sorted(RULES)))
+def test_physical_bounds(machine: Machine, sizes: list[int], rule: str) -> None:
     network = Network.mlp(*sizes)
-    schedule = scheduled(network, machine)
+    schedule = scheduled(network, machine, rule)
     counters = walk(expand(schedule.steady), machine, warm=True)
-    macs = sgd()(network).macs_per_sample
+    macs = RULES[rule](network).macs_per_sample
     assert schedule.steady.cycles * machine.pes >= counters.fma >= macs
     assert 0 < schedule.utilization <= 1
     rows, columns = machine.cores * machine.pe_rows, machine.cores * machine.pe_cols
@@ -102,8 +118,7 @@ def test_physical_bounds(machine: Machine, sizes: list[int]) -> None:
     assert counters.column_bus_words <= schedule.steady.cycles * columns
     links = machine.cores * 2 * min(machine.ring_words_per_cycle, machine.pe_rows)
     assert counters.ring_word_hops <= schedule.steady.cycles * links
-    for memory in (counters.pe_sram_read_words + counters.pe_sram_write_words,):
-        assert memory <= schedule.steady.cycles * machine.pes
+    assert counters.pe_sram_read_words + counters.pe_sram_write_words <= schedule.steady.cycles * machine.pes
     mem_b = counters.mem_b_read_words + counters.mem_b_write_words
     assert mem_b <= 2 * schedule.steady.cycles * machine.pes
 
@@ -147,3 +162,5 @@ def test_refuses_wrong_shapes() -> None:
         simulate(scheduled(network, machine), weights, inputs[:, :8], labels, 0.1)
     with pytest.raises(SpecError, match="weights must have the shapes"):
         simulate(scheduled(network, machine), weights[:1], inputs, labels, 0.1)
+    with pytest.raises(SpecError, match=r"feedback must have the shapes \[\(8, 4\), None\], got \[\]"):
+        simulate(scheduled(network, machine, "dfa"), weights, inputs, labels, 0.1)

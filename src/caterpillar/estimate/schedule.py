@@ -41,28 +41,32 @@ class Prediction:
         return self.first.counters + self.steady.counters * (samples - 1) + self.last.counters
 
 
-def predict(network: Network, machine: Machine) -> Prediction:
-    """Cycles and events of mapping `best` for sgd, for a network of two layers or more."""
-    layers = make_layout(network, machine).layers
+def predict(network: Network, machine: Machine, rule: str = "sgd") -> Prediction:
+    """Cycles and events of mapping `best` for sgd, fa or dfa, for a network of two layers or more."""
+    layers = make_layout(network, machine, rule).layers
     last = _Tally(machine)
     last_cycles = last.update_forward(layers[0], load=False)
     return Prediction(
-        first=_tick(layers, machine, update=False),
-        steady=_tick(layers, machine, update=True),
-        last=last.done(last_cycles),
+        first=_tick(layers, machine, rule, update=False),
+        steady=_tick(layers, machine, rule, update=True),
+        last=last.done(1 + last_cycles),
     )
 
 
-def _tick(layers: tuple[LayerLayout, ...], machine: Machine, *, update: bool) -> Segment:
+def _tick(layers: tuple[LayerLayout, ...], machine: Machine, rule: str, *, update: bool) -> Segment:
     tally = _Tally(machine)
     cycles = tally.update_forward(layers[0]) if update else tally.first_forward(layers[0])
     for before, layer in pairwise(layers[:-1]):
         cycles += tally.reduce(before) + tally.gather_forward(before, layer)
     cycles += tally.reduce(layers[-2]) + tally.output(layers)
+    if rule == "dfa":
+        return tally.done(cycles + tally.direct(layers))
+    cycles += tally.back_own(layers[-2].blocks, layers[-1].outputs, matrices=2 if rule == "fa" else 1)
     for before, layer in reversed(tuple(pairwise(layers[:-1]))):
-        cycles += tally.spread(layer) + tally.back_scatter(before, layer)
-    wait = layers[0].padded if layers[0].padded > machine.pes_per_core else 0
-    return tally.done(cycles + tally.spread(layers[0], wait=wait) + layers[0].padded - 1)
+        cycles += tally.spread(layer) + tally.back_scatter(before, layer, update=rule == "sgd")
+        if rule == "fa":
+            cycles += tally.update_forward(layer, load=False)
+    return tally.done(cycles + tally.spread(layers[0]) + layers[0].padded - 1)
 
 
 @dataclass(slots=True)
@@ -109,14 +113,14 @@ class _Tally:
         return ready + 1 + self.forward(layer, pace)
 
     def update_forward(self, layer: LayerLayout, *, load: bool = True) -> int:
-        """Two cycles a weight; load False: the update alone."""
+        """Two cycles a weight; load False: the update alone, from its first read."""
         latency, width = self.machine.fma_latency, back_unit(self.machine)
         positions, weights = layer.positions, layer.positions * layer.padded
         self.everywhere(pe_sram_read_words=weights, pe_sram_write_words=weights, fma=weights * (1 + load))
         self.everywhere(mem_b_read_words=weights // width * (1 + load) + layer.padded)
         self.everywhere(register_writes=layer.padded, register_reads=weights)
         if not load:
-            return 1 + 2 * weights + latency + latency % 2
+            return 2 * weights + latency + latency % 2
         self.everywhere(mem_b_write_words=layer.padded)
         pace, ready = self.load(layer, 2 * width)
         start, tail = max(1, ready - 1 - latency), 1 + 2 * latency
@@ -167,7 +171,7 @@ class _Tally:
         return 2 + (columns - 1) * beat_cycles(m) + 2 + self.forward(layer, pace)
 
     def output(self, layers: tuple[LayerLayout, ...]) -> int:
-        """The last layer forward, all-reduce, softmax, backward and update."""
+        """The last layer forward, all-reduce, softmax, until its errors are on their way to every PE."""
         m, layer, before = self.machine, layers[-1], layers[-2]
         cycles = 1 + self.forward(layer, accumulators(m)) + self.reduce(layer)
         columns = -(-min(layer.outputs, m.pes_per_core) // m.pe_rows)
@@ -183,7 +187,7 @@ class _Tally:
         cycles += max(softmax, self.scale(before.blocks + sum(one.positions for one in layers[1:-1])))
         self.add(column_bus_words=layer.outputs * m.pe_cols * m.cores)
         self.everywhere(mem_b_write_words=layer.outputs)
-        return cycles + 3 + self.back_own(before.blocks, layer.outputs)
+        return cycles + 3
 
     def scale(self, words: int) -> int:
         self.everywhere(mem_b_read_words=words, fma=words, mem_b_write_words=words)
@@ -201,29 +205,46 @@ class _Tally:
             width = half
         return cycles + latency + 1
 
-    def back_own(self, blocks: int, outputs: int) -> int:
+    def back_own(self, blocks: int, outputs: int, *, matrices: int) -> int:
+        """Errors through the matrix that is updated (1 matrix), or another one (2)."""
         latency, weights = self.machine.fma_latency, blocks * outputs
-        self.everywhere(pe_sram_read_words=weights, pe_sram_write_words=weights, fma=2 * weights)
+        self.everywhere(pe_sram_read_words=weights * matrices, pe_sram_write_words=weights, fma=2 * weights)
         self.everywhere(mem_b_read_words=weights + 2 * blocks, mem_b_write_words=blocks)
-        return (weights - 1) * max(4, latency + latency % 2) + 3 - latency % 2 + latency
+        error = 3 if matrices == 2 else 2 - latency % 2
+        return (weights - 1) * max(4, latency + latency % 2) + error + latency + 1
 
-    def spread(self, layer: LayerLayout, *, wait: int | None = None) -> int:
+    def direct(self, layers: tuple[LayerLayout, ...]) -> int:
+        """dfa: the last layer updated; then for each hidden layer errors, spread, and all but layer 1 updated."""
+        latency, last = self.machine.fma_latency, layers[-1]
+        self.everywhere(mem_b_write_words=last.padded - last.outputs)
+        cycles = last.padded + self.update_forward(last, load=False)
+        for layer in reversed(layers[:-1]):
+            weights = layer.blocks * last.outputs
+            self.everywhere(pe_sram_read_words=weights, fma=weights)
+            self.everywhere(mem_b_read_words=weights + layer.blocks, mem_b_write_words=layer.blocks)
+            cycles += (weights - 1) * max(4, latency + latency % 2) + 1 + latency + 1 + self.spread(layer)
+            cycles += layer.padded + self.update_forward(layer, load=False) if layer is not layers[0] else 0
+        return cycles + layers[0].padded - 1
+
+    def spread(self, layer: LayerLayout) -> int:
         """From a layer's errors ready in their lanes until the first is ready in every PE."""
         m, words = self.machine, layer.padded
         beats = -(-words // m.pe_rows)
         self.everywhere(mem_b_read_words=-(-beats // m.pe_cols), mem_b_write_words=words)
         self.beats(beats)
         self.add(column_bus_words=words * m.pe_cols * m.cores)
-        return 4 + (wait if wait is not None else words if words > m.pes_per_core else 0)
+        return 4 + (words if words > m.pes_per_core else 0)
 
-    def back_scatter(self, before: LayerLayout, layer: LayerLayout) -> int:
+    def back_scatter(self, before: LayerLayout, layer: LayerLayout, *, update: bool) -> int:
         m, q, blocks = self.machine, layer.padded, before.blocks
         latency, width, transfer = m.fma_latency, back_unit(m), m.pe_cols * beat_cycles(m)
         groups = -(-layer.positions // width)
         weights = groups * width * q
-        self.everywhere(pe_sram_read_words=weights, pe_sram_write_words=weights, fma=2 * weights)
-        self.everywhere(mem_b_read_words=weights // width + weights // q, register_reads=weights)
-        self.everywhere(register_writes=2 * groups * width)
+        self.everywhere(pe_sram_read_words=weights, fma=weights)
+        self.everywhere(mem_b_read_words=weights // width, register_writes=groups * width)
+        if update:
+            self.everywhere(pe_sram_write_words=weights, fma=weights, register_reads=weights)
+            self.everywhere(mem_b_read_words=groups * width, register_writes=groups * width)
         self.visits(blocks)
         least = max(2 * q + 2, latency + 2 * transfer, q + 3 + transfer)
         piece = least + least % 2

@@ -1,4 +1,4 @@
-"""`best` for gradient descent of one sample: the micro-programs of a first tick, a steady tick and the last update.
+"""`best` for one sample at a time: the micro-programs of a first tick, a steady tick and the last update.
 
 The first layer's update waits for the next sample and shares its read of the weights with that sample's forward; so a
 steady tick updates layer 1 with the sample before, and n samples take first + (n - 1) steady + last.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import Builder
+from caterpillar.mapping.feedback import direct_backward, feedback_backward
 from caterpillar.mapping.isa import MicroProgram, accumulators
 from caterpillar.mapping.layout import Layout, back_unit
 from caterpillar.mapping.phases import (
@@ -30,14 +31,14 @@ from caterpillar.mapping.phases import (
 from caterpillar.mapping.scatter import Scatter, back_scatter
 
 
-def first_tick(layout: Layout, machine: Machine) -> MicroProgram:
+def first_tick(layout: Layout, machine: Machine, rule: str) -> MicroProgram:
     """The first sample: nothing to update before."""
-    return _tick(layout, machine, update=False)
+    return _tick(layout, machine, rule, update=False)
 
 
-def steady_tick(layout: Layout, machine: Machine) -> MicroProgram:
+def steady_tick(layout: Layout, machine: Machine, rule: str) -> MicroProgram:
     """Update of layer 1 with the sample before, and all of the next sample but that."""
-    return _tick(layout, machine, update=True)
+    return _tick(layout, machine, rule, update=True)
 
 
 def last_update(layout: Layout, machine: Machine) -> MicroProgram:
@@ -48,13 +49,19 @@ def last_update(layout: Layout, machine: Machine) -> MicroProgram:
     return b.program(end)
 
 
-def _tick(layout: Layout, machine: Machine, *, update: bool) -> MicroProgram:
+def _tick(layout: Layout, machine: Machine, rule: str, *, update: bool) -> MicroProgram:
     b = Builder()
     with b.phase("update 1, forward 1" if update else "forward 1"):
         ready = _first_layer(b, layout, machine, update=update, go_forward=True)
     ready = _hidden_forward(b, layout, machine, ready)
-    ready = _output_layer(b, layout, machine, ready)
-    return b.program(_backward(b, layout, machine, ready))
+    ready = _output_forward(b, layout, machine, ready)
+    with b.phase(f"spread errors {len(layout.layers)}"):
+        ready = spread_softmax(b, machine, ready, outputs=layout.layers[-1].outputs, to=layout.scratch)
+    if rule == "dfa":
+        return b.program(direct_backward(b, layout, machine, ready))
+    ready = _output_backward(b, layout, machine, ready, feedback=rule == "fa")
+    backward = feedback_backward if rule == "fa" else _backward
+    return b.program(backward(b, layout, machine, ready))
 
 
 def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_forward: bool) -> int:
@@ -115,8 +122,8 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     return _reduce(b, layout, m, depth - 1, ready, to=layout.own[depth - 1])
 
 
-def _output_layer(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
-    """The last layer forward, softmax, and its backward and update; own errors of layer L - 1 are ready."""
+def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
+    """The last layer forward, its all-reduce and softmax, and all inputs scaled; the output errors are ready."""
     depth, layer, before = len(layout.layers), layout.layers[-1], layout.layers[-2]
     with b.phase(f"forward {depth}"):
         ready = forward(
@@ -150,27 +157,23 @@ def _output_layer(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     with b.phase(f"scale 2 to {depth}"):
         regions = [(layout.own[depth - 1], layout.scaled_own, before.blocks)]
         regions += [(at, at, layout.layers[i].positions) for i, at in enumerate(layout.gathered[2:], start=1)]
-        erred = max(erred, scale(b, m, summed, regions=regions))
-    return _output_backward(b, layout, m, erred)
+        return max(erred, scale(b, m, summed, regions=regions))
 
 
-def _output_backward(b: Builder, layout: Layout, m: Machine, erred: int) -> int:
-    depth, layer, before = len(layout.layers), layout.layers[-1], layout.layers[-2]
+def _output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feedback: bool) -> int:
+    depth, layer = len(layout.layers), layout.layers[-1]
     with b.phase(f"backward {depth}, update {depth}"):
-        errors = layout.scratch
-        ready = spread_softmax(b, m, erred, outputs=layer.outputs, to=errors)
         return back_own(
             b,
             m,
             ready,
-            scaled=layout.scaled_own,
             own=layout.own[depth - 1],
-            errors=errors,
-            blocks=before.blocks,
+            errors=layout.scratch,
+            blocks=layout.layers[-2].blocks,
             outputs=layer.outputs,
-            padded=layer.padded,
-            address=layer.address,
             to=layout.own_error,
+            weights=(layer.address, layer.padded, layout.scaled_own),
+            feedback=(layout.feedback[depth], layer.padded) if feedback else None,
         )
 
 

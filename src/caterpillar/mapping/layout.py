@@ -44,6 +44,8 @@ class Layout:
     new_input, old_input: the sample that goes forward, and the one before, scaled by the learning rate.
     gathered[l]: inputs of layer l = 2..L-1 (later scaled in place). own[l]: the core's outputs of layer l, a word a
     block. scaled_own: own[L-1] scaled. first_error: errors of layer 1's panel. own_error: this lane's errors.
+    feedback[l]: first word in MEM A of B_l, laid out as W_l (fa), or a row of B_l for each own output (dfa).
+    direct_error: dfa's errors of a hidden layer's panel, in every lane.
     scratch: shared by what lives shortly: partial sums; gathered partial logits; errors being spread.
     """
 
@@ -56,6 +58,8 @@ class Layout:
     first_error: int
     own_error: int
     scratch: int
+    feedback: tuple[int, ...]
+    direct_error: int
     mem_a_words: int
     mem_b_words: int
 
@@ -74,8 +78,8 @@ def _up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def make_layout(network: Network, machine: Machine) -> Layout:
-    """The placement of a network of at least two layers; it may exceed the memories."""
+def make_layout(network: Network, machine: Machine, rule: str = "sgd") -> Layout:
+    """The placement of a network of at least two layers for sgd, fa or dfa; it may exceed the memories."""
     cores, lanes, depth = machine.cores, machine.pes_per_core, network.depth
     layers: list[LayerLayout] = []
     address, blocks_before = 0, 0
@@ -96,12 +100,27 @@ def make_layout(network: Network, machine: Machine) -> Layout:
                 address=address,
             )
         )
-        address += (positions if last else _up(positions, back_unit(machine))) * padded
+        address += matrix_words(layers[-1], machine, last=last)
         blocks_before = blocks
-    return _with_mem_b(tuple(layers), machine, address)
+    feedback: list[int] = [0]
+    for layer in layers:
+        feedback.append(address)
+        last = layer is layers[-1]
+        if rule == "fa" and layer is not layers[0]:
+            address += matrix_words(layer, machine, last=last)
+        if rule == "dfa" and not last:
+            address += layer.blocks * network.outputs
+    return _with_mem_b(tuple(layers), machine, address, tuple(feedback), direct=rule == "dfa")
 
 
-def _with_mem_b(layers: tuple[LayerLayout, ...], machine: Machine, mem_a_words: int) -> Layout:
+def matrix_words(layer: LayerLayout, machine: Machine, *, last: bool) -> int:
+    """Words of MEM A that a matrix shaped like W_l takes."""
+    return (layer.positions if last else _up(layer.positions, back_unit(machine))) * layer.padded
+
+
+def _with_mem_b(
+    layers: tuple[LayerLayout, ...], machine: Machine, mem_a_words: int, feedback: tuple[int, ...], *, direct: bool
+) -> Layout:
     word = 0
 
     def take(words: int) -> int:
@@ -119,6 +138,7 @@ def _with_mem_b(layers: tuple[LayerLayout, ...], machine: Machine, mem_a_words: 
     errors = max(layer.blocks * lanes for layer in layers)
     logits = layers[-1].blocks * (cores + 1)
     scratch = take(max(errors, logits))
+    direct_error = take(errors if direct else 0)
     return Layout(
         layers=layers,
         new_input=new_input,
@@ -129,6 +149,8 @@ def _with_mem_b(layers: tuple[LayerLayout, ...], machine: Machine, mem_a_words: 
         first_error=first_error,
         own_error=own_error,
         scratch=scratch,
+        feedback=feedback,
+        direct_error=direct_error,
         mem_a_words=mem_a_words,
         mem_b_words=word,
     )

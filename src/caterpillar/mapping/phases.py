@@ -343,39 +343,56 @@ def back_own(
     m: Machine,
     start: int,
     *,
-    scaled: int,
     own: int,
     errors: int,
     blocks: int,
     outputs: int,
-    padded: int,
-    address: int,
     to: int,
+    weights: tuple[int, int, int] | None,
+    feedback: tuple[int, int] | None = None,
 ) -> int:
-    """Backward and update of the last layer, whose inputs are the core's own. Returns when errors are ready."""
+    """Errors of the core's own outputs from `outputs` errors that every PE has; no ring. Returns when they are ready.
+
+    weights: (address, words from block to block, scaled inputs) of a matrix to update, or none. feedback: (address,
+    words from block to block) of the matrix that errors go through; None: the one updated, in one read.
+    """
     latency = m.fma_latency
-    pace = max(4, latency + latency % 2)
-    odd = latency % 2
+    pace, odd = own_pace(m), latency % 2
+    to_error = own_back(m, update=weights is not None, feedback=feedback is not None)
     for t in range(blocks):
         base = start + t * outputs * pace
-        weights = [loop(outputs, pace, address=1)]
-        each = [loop(outputs, pace)]
-        b.memory_a(READ, base, weights, address + t * padded, MEM_A)
-        b.memory_b(READ, base, weights, errors, LATCH)
-        b.load_within(base - pace + 2 if t else 0, base, scaled + t, LATCH + 1)
-        update, back = (base + 2, base + 1) if odd else (base + 1, base + 2)
-        b.issue("fma", update, each, fma_a=LATCH + 1, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
-        b.memory_a(WRITE, update + latency, weights, address + t * padded, RESULT)
-        for low, high in ((0, 1), (1, outputs - 1), (outputs - 1, outputs)):
-            if low >= high or (low == 0 and outputs == 1):
-                continue
-            c = ACCUMULATOR if low else ZERO
-            if high < outputs:
-                loops = [loop(high - low, pace)]
-                b.issue("fma", back + low * pace, loops, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=ACCUMULATOR)
+        along, each = [loop(outputs, pace, address=1)], [loop(outputs, pace)]
+        b.memory_b(READ, base, along, errors, LATCH)
+        if weights:
+            address, step, scaled = weights
+            b.memory_a(READ, base, along, address + t * step, MEM_A)
+            b.load_within(base - pace + 2 if t else 0, base, scaled + t, LATCH + 1)
+            update = base + (2 if odd else 1)
+            b.issue("fma", update, each, fma_a=LATCH + 1, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+            b.memory_a(WRITE, update + latency, along, address + t * step, RESULT)
+        back = base + to_error
+        if feedback:
+            address, step = feedback
+            b.memory_a(READ, back - 1, along, address + t * step, MEM_A)
         last = back + (outputs - 1) * pace
+        if outputs > 1:
+            b.issue("fma", back, fma_a=MEM_A, fma_b=LATCH, fma_c=ZERO, fma_to=ACCUMULATOR)
+            loops = [loop(outputs - 2, pace)]
+            b.issue("fma", back + pace, loops, fma_a=MEM_A, fma_b=LATCH, fma_c=ACCUMULATOR, fma_to=ACCUMULATOR)
         b.load_within(last - pace, last - 1, own + t, LATCH + 3)
         c = ACCUMULATOR if outputs > 1 else ZERO
         b.issue("fma", last, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 3)
         b.memory_b(WRITE, last + latency, [], to + t, RESULT)
-    return start + blocks * outputs * pace - pace + 2 - odd + latency + 1
+    return start + (blocks * outputs - 1) * pace + to_error + latency + 1
+
+
+def own_pace(m: Machine) -> int:
+    """Cycles a weight takes in back_own: one sum, so at least the FMA's latency."""
+    return max(4, m.fma_latency + m.fma_latency % 2)
+
+
+def own_back(m: Machine, *, update: bool, feedback: bool) -> int:
+    """From a weight's first read to its error's multiply-add."""
+    if not feedback:
+        return 2 - m.fma_latency % 2
+    return 3 if update else 1

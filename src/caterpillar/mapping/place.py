@@ -5,15 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.machine import Machine
+from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.descent import first_tick, last_update, steady_tick
-from caterpillar.mapping.isa import accumulators
+from caterpillar.mapping.isa import FIFO_BEATS, accumulators
 from caterpillar.mapping.layout import LayerLayout, Layout, back_unit, make_layout
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
-from caterpillar.program import Program
+from caterpillar.program import Program, Update
 
 MAPPINGS = ("best",)
+RULES = ("sgd", "fa", "dfa")
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -21,7 +22,7 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
     if mapping not in MAPPINGS:
         raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
     _check_supported(program, machine)
-    layout = make_layout(program.network, machine)
+    layout = make_layout(program.network, machine, program.rule)
     short = _too_small(layout, machine)
     if short:
         return short
@@ -31,16 +32,21 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         rule=program.rule,
         mapping=mapping,
         layout=layout,
-        order=_order(layout, machine),
-        first=first_tick(layout, machine),
-        steady=steady_tick(layout, machine),
+        order=_order(layout, machine, program.rule),
+        first=first_tick(layout, machine, program.rule),
+        steady=steady_tick(layout, machine, program.rule),
         last=last_update(layout, machine),
+        macs_per_sample=program.macs_per_sample,
     )
 
 
 def _check_supported(program: Program, machine: Machine) -> None:
-    if program.rule != "sgd":
-        raise UsageError(f"--rule must be one of sgd for a simulation, got {program.rule!r}")
+    if program.rule not in RULES:
+        raise UsageError(
+            f"--rule must be one of {', '.join(RULES)} with --batch 1 for a simulation, got {program.rule!r}"
+        )
+    if any(isinstance(op, Update) and op.momentum for op in program.ops):
+        raise UsageError("--momentum must be 0 for a simulation")
     if program.network.activation != "relu":
         raise UsageError(f"Network.activation must be relu for a simulation, got {program.network.activation!r}")
     if program.network.depth < 2:
@@ -53,18 +59,35 @@ def _check_supported(program: Program, machine: Machine) -> None:
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
     registers = max(machine.pes_per_core // 2, 3 * back_unit(machine))
+    beats = max(layer.blocks for layer in layout.layers) * machine.pe_cols
     for what, needs, has, hint in (
-        ("MEM A", layout.mem_a_words * 2, machine.pe_sram_bytes, "raise pe_sram_bytes or the number of cores"),
-        ("MEM B", layout.mem_b_words * 2, machine.pe_mem_b_bytes, "raise pe_mem_b_bytes or the number of cores"),
         (
-            "the register file",
-            registers * 2,
-            machine.pe_registers * 2,
+            "MEM A of a PE",
+            layout.mem_a_words * WORD_BYTES,
+            machine.pe_sram_bytes,
+            "raise pe_sram_bytes or the number of cores",
+        ),
+        (
+            "MEM B of a PE",
+            layout.mem_b_words * WORD_BYTES,
+            machine.pe_mem_b_bytes,
+            "raise pe_mem_b_bytes or the number of cores",
+        ),
+        (
+            "the register file of a PE",
+            registers * WORD_BYTES,
+            machine.pe_registers * WORD_BYTES,
             "raise pe_registers or lower pe_rows or pe_cols",
+        ),
+        (
+            "the ring's receive queue",
+            beats * machine.pe_rows * WORD_BYTES,
+            FIFO_BEATS * machine.pe_rows * WORD_BYTES,
+            "raise the number of cores or of PEs",
         ),
     ):
         if needs > has:
-            return Infeasible(what=f"{what} of a PE", needs_bytes=needs, has_bytes=has, hint=hint)
+            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
     return None
 
 
@@ -73,7 +96,7 @@ def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:
     return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
 
 
-def _order(layout: Layout, machine: Machine) -> Order:
+def _order(layout: Layout, machine: Machine, rule: str) -> Order:
     cores, lanes = machine.cores, machine.pes_per_core
     bounds = [_bounds(layer, cores) for layer in layout.layers[:-1]]
     orders = [GemvOrder(bounds=bounds[0], forward_lanes=lanes, forward_combine="tree")]
@@ -96,4 +119,10 @@ def _order(layout: Layout, machine: Machine) -> Order:
         input_bounds=bounds[-1],
         block_lanes=min(accumulators(machine), cores),
     )
-    return Order(layers=(*orders, last), feedback=(None,) * len(layout.layers))
+    layers = (*orders, last)
+    through: dict[str, tuple[GemvOrder | None, ...]] = {
+        "sgd": (None,) * len(layers),
+        "fa": (None, *layers[1:]),
+        "dfa": (*(GemvOrder(bounds=(0, layout.layers[-1].outputs)) for _ in orders), None),
+    }
+    return Order(layers=layers, feedback=through[rule])

@@ -88,19 +88,19 @@ class Scatter:
 
 
 def back_scatter(
-    b: Builder, s: Scatter, *, scaled: int, own: int, errors: int, address: int, to: int, layer: int
+    b: Builder, s: Scatter, *, scaled: int | None, own: int, errors: int, address: int, to: int, layer: int
 ) -> int:
-    """Emit the pass: weights at MEM A `address`, scaled inputs and errors in MEM B; own errors go to MEM B at `to`.
+    """Emit the pass: the matrix at MEM A `address`, scaled inputs and errors in MEM B; own errors go to MEM B at `to`.
 
-    Returns when the errors are ready.
+    scaled None: no update, as for a feedback matrix. Returns when the errors are ready.
     """
-    with b.phase(f"backward {layer}, update {layer}"):
+    with b.phase(f"backward {layer}, update {layer}" if scaled is not None else f"backward {layer}"):
         _weights(b, s, scaled=scaled, errors=errors, address=address)
     with b.phase(f"reduce-scatter {layer}", "collective"):
         return _visits(b, s, own=own, to=to)
 
 
-def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int, address: int) -> None:
+def _weights(b: Builder, s: Scatter, *, scaled: int | None, errors: int, address: int) -> None:
     width, latency = s.width, s.machine.fma_latency
     odd = latency % 2
     update, back = (2, 1) if odd else (1, 2)
@@ -111,15 +111,19 @@ def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int, address: int) 
         at = s.weight(0, k * width)
         words = [*across, loop(width, 2, address=-s.padded)]
         b.memory_a(READ, at, words, top + k, MEM_A)
-        b.memory_a(WRITE, at + update + latency, words, top + k, RESULT)
+        if scaled is not None:
+            b.memory_a(WRITE, at + update + latency, words, top + k, RESULT)
         b.memory_b(READ, at, [loop(s.groups, period)], errors + k, LATCH)
         for a in range(width):
             each = [loop(s.groups, period)]
-            u = REGISTER + a
-            b.issue("fma", at + 2 * a + update, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+            if scaled is not None:
+                u = REGISTER + a
+                b.issue("fma", at + 2 * a + update, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
             c = ZERO if k == 0 else ACCUMULATOR + a
             target = REGISTER + width + a if k == s.padded - 1 else ACCUMULATOR + a
             b.issue("fma", at + 2 * a + back, each, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=target)
+    if scaled is None:
+        return
     first = scaled + s.groups * width - 1
     for a in range(width):
         b.load_within(0, s.start, first - a, REGISTER + a)

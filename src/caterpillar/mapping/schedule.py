@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -32,6 +31,7 @@ class Schedule:
     first: MicroProgram
     steady: MicroProgram
     last: MicroProgram
+    macs_per_sample: int
 
     def cycles(self, samples: int) -> int:
         """Machine cycles of a run, fill and drain included."""
@@ -40,9 +40,7 @@ class Schedule:
     @property
     def utilization(self) -> float:
         """Useful MACs / (PEs x cycles) of a steady tick; the first layer's input error and padding are not useful."""
-        sizes = self.network.sizes
-        macs = sum(m * n for m, n in pairwise(sizes))
-        return (3 * macs - sizes[0] * sizes[1]) / (self.machine.pes * self.steady.cycles)
+        return self.macs_per_sample / (self.machine.pes * self.steady.cycles)
 
 
 def expand(program: MicroProgram) -> Control:

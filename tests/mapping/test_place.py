@@ -1,0 +1,112 @@
+"""What place answers, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.machine import PAPER_A, PAPER_B, Machine
+from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.layout import make_layout, weight_indices
+from caterpillar.network import Network
+from caterpillar.rules import cp, mbgd, sgd
+
+SMALL = Network.mlp(784, 500, 500, 500, 10)
+
+
+def test_the_papers_small_network_on_its_machine() -> None:
+    schedule = place(sgd()(SMALL), PAPER_A)
+    assert isinstance(schedule, Schedule)
+    assert schedule.utilization > 0.81
+    assert schedule.cycles(3) == schedule.first.cycles + 2 * schedule.steady.cycles + schedule.last.cycles
+
+
+def test_the_order_says_how_the_machine_adds() -> None:
+    schedule = place(sgd()(SMALL), PAPER_A)
+    assert isinstance(schedule, Schedule)
+    first, second, _, last = schedule.order.layers
+    assert first.bounds[:3] == (0, 16, 32)
+    assert first.bounds[-2:] == (496, 500)
+    assert (first.forward_lanes, first.forward_combine, first.forward_first) == (16, "tree", None)
+    assert second.forward_first is not None
+    assert second.forward_first[5] == 80
+    assert second.backward_first is not None
+    assert (second.backward_first[0], second.backward_first[499]) == (1, 0)
+    assert (last.bounds, last.block_lanes) == ((0, 10), 4)
+    assert last.input_bounds == second.bounds
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=3, max_size=5),
+    cores=st.integers(1, 6),
+    rows=st.sampled_from([1, 2, 4]),
+    columns=st.sampled_from([1, 2, 4]),
+)
+def test_every_weight_lies_in_one_place(sizes: list[int], cores: int, rows: int, columns: int) -> None:
+    machine = Machine(name="t", core_rows=1, cores_per_row=cores, pe_rows=rows, pe_cols=columns, ring_words_per_cycle=1)
+    network = Network.mlp(*sizes)
+    layout = make_layout(network, machine)
+    for layer in network.layers:
+        inputs, outputs = weight_indices(layout, machine, layer.index)
+        found = [
+            (int(i), int(j))
+            for core in range(cores)
+            for i in inputs[core].ravel()
+            for j in outputs[core]
+            if i >= 0 and j >= 0
+        ]
+        assert sorted(found) == [(i, j) for i in range(layer.inputs) for j in range(layer.outputs)]
+
+
+@pytest.mark.parametrize(
+    ("machine", "message"),
+    [
+        (replace(PAPER_A, pe_sram_bytes=1024), "MEM A of a PE needs 3672 bytes and has 1024: raise pe_sram_bytes"),
+        (replace(PAPER_A, pe_mem_b_bytes=256), "MEM B of a PE needs 432 bytes and has 256: raise pe_mem_b_bytes"),
+        (replace(PAPER_A, pe_registers=4), "the register file of a PE needs 16 bytes and has 8: raise pe_registers"),
+        (PAPER_B, "MEM B of a PE needs"),
+    ],
+)
+def test_what_does_not_fit_says_by_how_much(machine: Machine, message: str) -> None:
+    answer = place(sgd()(SMALL), machine)
+    assert isinstance(answer, Infeasible)
+    assert str(answer).startswith(message)
+
+
+def test_a_queue_that_is_too_short() -> None:
+    machine = Machine(
+        name="t", core_rows=1, cores_per_row=2, pe_rows=1, pe_cols=4, ring_words_per_cycle=1, pe_mem_b_bytes=1 << 14
+    )
+    answer = place(sgd()(Network.mlp(8, 140, 140, 8)), machine)
+    assert isinstance(answer, Infeasible)
+    assert str(answer).startswith("the ring's receive queue needs 144 bytes and has 128")
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (cp(), "--rule must be one of sgd, fa, dfa with --batch 1 for a simulation, got 'cp'"),
+        (mbgd(8), "--rule must be one of sgd, fa, dfa with --batch 1 for a simulation, got 'mbgd8'"),
+        (sgd(momentum=0.9), "--momentum must be 0 for a simulation"),
+    ],
+)
+def test_rules_that_are_not_placed(rule, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        place(rule(SMALL), PAPER_A)
+    assert str(caught.value) == message
+
+
+def test_requests_that_are_not_placed() -> None:
+    with pytest.raises(UsageError, match="--mapping must be one of best, got 'paper'"):
+        place(sgd()(SMALL), PAPER_A, mapping="paper")
+    with pytest.raises(UsageError, match="pe_rows must be a power of two for a simulation, got 3"):
+        place(sgd()(SMALL), replace(PAPER_A, pe_rows=3))
+    with pytest.raises(UsageError, match="activation must be relu for a simulation, got 'tanh'"):
+        place(sgd()(Network.mlp(8, 8, 8, activation="tanh")), PAPER_A)
+    with pytest.raises(UsageError, match="sizes must have at least 3 entries for a simulation, got 2"):
+        place(sgd()(Network.mlp(8, 8)), PAPER_A)
