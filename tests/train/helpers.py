@@ -69,15 +69,35 @@ def combined(partial: list[float], how: str) -> float:
 
 def forward_sums(h: Array, W: Array, order: GemvOrder) -> Array:
     """h W in the order, by the words of GemvOrder, float64."""
-    inputs, a = W.shape[0], np.zeros(W.shape[1])
-    for panel, (start, end) in enumerate(pairwise(order.bounds)):
+    return np.array([_forward_sum(h, W[:, j], order, panel) for panel, j in _panels(order)])
+
+
+def _panels(order: GemvOrder) -> list[tuple[int, int]]:
+    return [(panel, j) for panel, (start, end) in enumerate(pairwise(order.bounds)) for j in range(start, end)]
+
+
+def _forward_sum(h: Array, column: Array, order: GemvOrder, panel: int) -> float:
+    inputs, lanes = len(column), order.forward_lanes
+    blocks = list(pairwise(order.input_bounds or (0, inputs)))
+    starts = {i: start for start, end in blocks for i in range(start, end)}
+    if order.block_lanes is None:
         first = order.forward_first[panel] if order.forward_first else 0
-        for j in range(start, end):
-            partial = [0.0] * order.forward_lanes
-            for i in [*range(first, inputs), *range(first)]:
-                partial[i % order.forward_lanes] = fused(h[i], W[i, j], partial[i % order.forward_lanes])
-            a[j] = combined(partial, order.forward_combine)
-    return a
+        runs = [[*range(first, inputs), *range(first)]]
+    else:
+        runs = [list(range(start, end)) for start, end in blocks]
+    sums = []
+    for run in runs:
+        partial = [0.0] * lanes
+        for i in run:
+            lane = (i - starts[i]) % lanes
+            partial[lane] = fused(h[i], column[i], partial[lane])
+        sums.append(combined(partial, order.forward_combine))
+    if order.block_lanes is None:
+        return sums[0]
+    totals = [0.0] * order.block_lanes
+    for block, value in enumerate(sums):
+        totals[block % order.block_lanes] += value
+    return combined(totals, "tree")
 
 
 def backward_sums(d: Array, W: Array, order: GemvOrder) -> Array:

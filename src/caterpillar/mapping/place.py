@@ -107,7 +107,7 @@ def _order(layout: Layout, machine: Machine, rule: str) -> Order:
                 bounds=mine,
                 forward_lanes=lanes,
                 forward_combine="tree",
-                forward_first=before[:-1],
+                forward_first=tuple(start % before[-1] for start in before[:-1]),
                 input_bounds=before if any(start % lanes for start in before[:-1]) else None,
                 backward_first=tuple((core + 1) % cores for core in owner),
             )

@@ -17,6 +17,7 @@ class GemvOrder:
     """How one matrix M (inputs x outputs) is summed, forward (h M) and backward (d M^T).
 
     bounds: panel p holds outputs bounds[p] .. bounds[p+1] - 1; bounds[0] = 0, bounds[-1] = outputs.
+    A panel may be empty.
 
     Forward, output j of panel p: inputs are visited from forward_first[p] upwards, wrapping round to 0; input i is
     accumulated (one FMA each, from +0) into partial sum i mod forward_lanes; the partial sums are then combined.
@@ -25,7 +26,8 @@ class GemvOrder:
     of block c goes to partial sum (i - input_bounds[c]) mod forward_lanes. None: one block of all inputs.
     With block_lanes every block has partial sums of its own, combined to the block's sum; the blocks' sums are added,
     upwards from block 0, block c from +0 into block sum c mod block_lanes; these are combined by "tree". None: the
-    partial sums run on through all blocks.
+    partial sums run on through all blocks. Blocks with sums of their own are visited from input 0: forward_first is
+    None.
 
     Backward, input i: inside panel p the outputs are visited upwards, output j is accumulated (one FMA each, from +0)
     into partial sum (j - bounds[p]) mod backward_lanes; these are combined to the panel's sum; the panels' sums are

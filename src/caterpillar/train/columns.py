@@ -22,7 +22,7 @@ KINDS = {"matrix": MATRIX, "finish": FINISH, "direct": DIRECT, "output": OUTPUT}
 (FIRST, LAST, STRIDE, WEIGHT, VELOCITY, FEEDBACK) = range(9, 21, 2)
 (WEIGHT_ORDER, FEEDBACK_ORDER, LAYER_COLUMNS) = range(21, 24)
 
-BOUNDS = 5  # of an order: where its bounds start (see ordered.py)
+BOUNDS = 6  # of an order: where its bounds start (see ordered.py)
 
 STATUS_WORDS = 8  # a thread's: found, tick, layer, code of what; padded to a cache line
 BAD_ACTIVATION, BAD_ERROR = 1, 2

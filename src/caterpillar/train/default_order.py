@@ -61,12 +61,18 @@ def check_order(order: Order, program: Program) -> None:
 
 def _check_gemv(gemv: GemvOrder, shape: tuple[int, int], name: str) -> None:
     inputs, outputs = shape
-    edges, panels = gemv.bounds, len(gemv.bounds) - 1
-    if panels < 1 or edges[0] != 0 or edges[-1] != outputs or any(low >= high for low, high in pairwise(edges)):
-        raise SpecError(f"{name}.bounds must ascend from 0 to {outputs}, got {edges}")
-    for field, lanes in (("forward_lanes", gemv.forward_lanes), ("backward_lanes", gemv.backward_lanes)):
-        if not 1 <= lanes <= 65536:
-            raise SpecError(f"{name}.{field} must be an int in [1, 65536], got {lanes!r}")
+    panels = len(gemv.bounds) - 1
+    _check_bounds(gemv.bounds, outputs, f"{name}.bounds")
+    if gemv.input_bounds is not None:
+        _check_bounds(gemv.input_bounds, inputs, f"{name}.input_bounds")
+    if gemv.block_lanes is not None and gemv.forward_first is not None:
+        raise SpecError(f"{name}.forward_first must be None where block_lanes is given, got {gemv.forward_first}")
+    lanes = {"forward_lanes": gemv.forward_lanes, "backward_lanes": gemv.backward_lanes}
+    if gemv.block_lanes is not None:
+        lanes["block_lanes"] = gemv.block_lanes
+    for field, count in lanes.items():
+        if not 1 <= count <= 65536:
+            raise SpecError(f"{name}.{field} must be an int in [1, 65536], got {count!r}")
     starts = (
         ("forward_first", gemv.forward_first, panels, inputs),
         ("backward_first", gemv.backward_first, inputs, panels),
@@ -74,3 +80,9 @@ def _check_gemv(gemv: GemvOrder, shape: tuple[int, int], name: str) -> None:
     for field, first, count, limit in starts:
         if first is not None and (len(first) != count or not all(0 <= value < limit for value in first)):
             raise SpecError(f"{name}.{field} must be {count} ints in [0, {limit - 1}], got {first}")
+
+
+def _check_bounds(edges: tuple[int, ...], last: int, name: str) -> None:
+    """From 0 to last; a panel or block may be empty, as for a core that holds no outputs."""
+    if len(edges) < 2 or edges[0] != 0 or edges[-1] != last or any(low > high for low, high in pairwise(edges)):
+        raise SpecError(f"{name} must rise from 0 to {last}, got {edges}")

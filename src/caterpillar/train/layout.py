@@ -150,7 +150,7 @@ def new_tables(
     head[c.LAYER_ROWS] = integers.take((network.depth + 1) * c.LAYER_COLUMNS)
     head[c.STEP_ROWS] = integers.take(len(steps) * c.STEP_COLUMNS)
     head[c.ORDER], head[c.LABELS] = integers.take(len(samples)), integers.take(len(samples))
-    head[c.LIST_WORDS] = padded(max(widest, batch))
+    head[c.LIST_WORDS] = 2 * padded(max(widest, batch))  # two lists
     head[c.LISTS] = integers.take(settings.threads * int(head[c.LIST_WORDS]))
     head[c.STATUS] = integers.take(settings.threads * c.STATUS_WORDS)
     layers = _layer_rows(program, steps, matrices, floats, len(samples))
@@ -259,10 +259,14 @@ def _order_words(gemv: GemvOrder, inputs: int) -> list[int]:
     forward = (gemv.forward_lanes, int(gemv.forward_combine == "tree"))
     backward = (gemv.backward_lanes, int(gemv.backward_combine == "tree"))
     first = (gemv.forward_first or (0,) * panels), (gemv.backward_first or (0,) * inputs)
-    return [*forward, *backward, panels, *gemv.bounds, *first[0], *first[1]]
+    panel_words = [*gemv.bounds, *first[0], *first[1]]
+    blocks = gemv.input_bounds or (0, inputs)
+    block_words = [gemv.block_lanes or 0, len(blocks) - 1, *blocks]
+    return [*forward, *backward, panels, c.BOUNDS + len(panel_words), *panel_words, *block_words]
 
 
 def _most_sums(order: Order | None) -> int:
     """Words for the partial sums of sixteen outputs."""
     gemvs = [gemv for gemv in (*order.layers, *order.feedback) if gemv] if order else []
-    return 16 * max((max(gemv.forward_lanes, gemv.backward_lanes) for gemv in gemvs), default=0)
+    most = (max(gemv.forward_lanes + (gemv.block_lanes or 0), gemv.backward_lanes) for gemv in gemvs)
+    return 16 * max(most, default=0)

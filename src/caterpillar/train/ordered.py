@@ -1,7 +1,8 @@
 """Kernels that add in any given Order (numerics.order): slower, for comparison with a machine.
 
-An order lies in T: forward lanes, forward tree, backward lanes, backward tree, panels P; then P + 1 bounds, the first
-input of each panel, and the first panel of each input.
+An order lies in T: forward lanes, forward tree, backward lanes, backward tree, panels P, and how far on its blocks are;
+then P + 1 bounds, the first input of each panel, and the first panel of each input. Of the blocks: their sums (0 if
+they have none of their own), their number C, and C + 1 input bounds.
 """
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
@@ -44,21 +45,59 @@ def _combine(ar, F, sums, lanes, tree):
 
 
 @njit(nogil=True)
+def _clear(ar, F, sums, lanes):
+    for lane in range(lanes):
+        store(ar, F, sums + 16 * lane, zeros(ar))
+
+
+@njit(nogil=True)
+def _running_sums(ar, T, F, W, order, first_input, inputs, base, stride, h, sums):
+    """F[sums] = sum over all inputs, from first_input upwards and round, of h_i W_i: sixteen outputs from base on."""
+    lanes, blocks = T[order], order + T[order + 5] + 2
+    _clear(ar, F, sums, lanes)
+    block = 0
+    for n in range(inputs):
+        i = (first_input + n) % inputs
+        if i == 0:
+            block = 0
+        while T[blocks + block + 1] <= i:
+            block += 1
+        at = sums + 16 * ((i - T[blocks + block]) % lanes)
+        store(ar, F, at, fma(ar, splat(ar, F[h + i]), load_weights(ar, W, base + i * stride), load(ar, F, at)))
+    _combine(ar, F, sums, lanes, T[order + 1])
+
+
+@njit(nogil=True)
+def _block_sums(ar, T, F, W, order, inputs, base, stride, h, sums):
+    """F[sums] = the same, each block summed by itself and the blocks' sums added."""
+    lanes, blocks = T[order], order + T[order + 5] + 2
+    block_lanes, count = T[blocks - 2], T[blocks - 1]
+    partial = sums + 16 * block_lanes
+    _clear(ar, F, sums, block_lanes)
+    for block in range(count):
+        start = T[blocks + block]
+        _clear(ar, F, partial, lanes)
+        for i in range(start, min(T[blocks + block + 1], inputs)):
+            at = partial + 16 * ((i - start) % lanes)
+            store(ar, F, at, fma(ar, splat(ar, F[h + i]), load_weights(ar, W, base + i * stride), load(ar, F, at)))
+        _combine(ar, F, partial, lanes, T[order + 1])
+        at = sums + 16 * (block % block_lanes)
+        store(ar, F, at, add(ar, load(ar, F, at), load(ar, F, partial)))
+    _combine(ar, F, sums, block_lanes, True)
+
+
+@njit(nogil=True)
 def ordered_forward(ar, T, F, W, order, inputs, base, stride, h, a, sums):
     """F[a + j] = sum over i of h_i W_ij, for all outputs; sixteen outputs of a panel at a time."""
     keep_apart()
-    lanes, tree, panels = T[order], T[order + 1], T[order + 4]
+    panels = T[order + 4]
     for p in range(panels):
         last, first_input = T[order + c.BOUNDS + p + 1], T[order + c.BOUNDS + panels + 1 + p]
         for j in range(T[order + c.BOUNDS + p], last, 16):
-            for lane in range(lanes):
-                store(ar, F, sums + 16 * lane, zeros(ar))
-            for n in range(inputs):
-                i = (first_input + n) % inputs
-                at = sums + 16 * (i % lanes)
-                value = load_weights(ar, W, base + i * stride + j)
-                store(ar, F, at, fma(ar, splat(ar, F[h + i]), value, load(ar, F, at)))
-            _combine(ar, F, sums, lanes, tree)
+            if T[order + T[order + 5]]:
+                _block_sums(ar, T, F, W, order, inputs, base + j, stride, h, sums)
+            else:
+                _running_sums(ar, T, F, W, order, first_input, inputs, base + j, stride, h, sums)
             for k in range(min(16, last - j)):
                 F[a + j + k] = F[sums + k]
 
