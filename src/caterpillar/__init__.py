@@ -43,7 +43,7 @@ __all__ = [
     "rules",
 ]
 
-_LATER = ("datasets", "numerics", "report", "reproduce", "train")
+_LATER = ("datasets", "explore", "numerics", "report", "reproduce", "train")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from caterpillar.checks import CaterpillarError
-from caterpillar.cli import cost, datasets, estimate, machines, networks, reproduce, rules, train
+from caterpillar.cli import cost, datasets, estimate, explore, machines, networks, reproduce, rules, simulate, train
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -21,7 +21,9 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("estimate")(estimate.estimate)
+app.command("simulate")(simulate.simulate)
 app.command("cost")(cost.cost)
+app.command("explore")(explore.explore)
 app.command("reproduce")(reproduce.reproduce)
 app.command("machines")(machines.machines)
 app.command("rules")(rules.rules)

@@ -3,18 +3,24 @@
 from caterpillar.explore.explore import Exploration, explore
 from caterpillar.explore.pareto import pareto_front
 from caterpillar.explore.plan import Plan, plan_sweep
+from caterpillar.explore.points import MACHINE_FIELDS, paper_points
 from caterpillar.explore.quantities import QUANTITIES
-from caterpillar.explore.query import read_results
+from caterpillar.explore.query import read_objectives, read_provenance, read_results, read_swept
 from caterpillar.explore.sweep import Sweep, read_sweep
 
 __all__ = [
+    "MACHINE_FIELDS",
     "QUANTITIES",
     "Exploration",
     "Plan",
     "Sweep",
     "explore",
+    "paper_points",
     "pareto_front",
     "plan_sweep",
+    "read_objectives",
+    "read_provenance",
     "read_results",
     "read_sweep",
+    "read_swept",
 ]

@@ -270,8 +270,8 @@ def _accuracy(percent: Any, wanted: list[str], epochs: Epochs | None) -> float |
     asked = [name for name in wanted if name in TO_ACCURACY]
     if asked and percent is None:
         raise SpecError(f"{asked[0]} needs accuracy_percent, which is missing")
-    if asked and not epochs:
-        raise UsageError(f"{asked[0]} needs the convergence study's epochs to {percent:g} %, and there are none")
+    if percent is not None and not epochs:
+        raise UsageError(f"accuracy_percent {percent:g} needs the convergence study's results, and there are none")
     return None if percent is None else float(percent)
 
 

@@ -15,7 +15,7 @@ from caterpillar.cost import price_columns
 from caterpillar.evaluate import Evaluation, evaluate_columns
 from caterpillar.explore.plan import Plan, Work
 from caterpillar.explore.quantities import QUANTITIES
-from caterpillar.machine import Machine
+from caterpillar.machine import PAPER_A, PAPER_B, Machine, machine_columns
 
 Table = Any  # pyarrow's, which has no types
 Array = NDArray[Any]
@@ -87,6 +87,14 @@ def evaluate_points(plan: Plan, works: list[Work], machines: Machine, points: li
         column = np.concatenate([part[name] for part in parts])
         table[name] = pa.array(column, mask=np.isnan(column))
     return pa.table(table)
+
+
+def paper_points(plan: Plan) -> Table:
+    """The paper's two machines under the sweep's work, a row each; point is 0 for paper-a and 1 for paper-b."""
+    machines = machine_columns(
+        PAPER_A, {name: np.array([getattr(PAPER_A, name), getattr(PAPER_B, name)]) for name in MACHINE_FIELDS}
+    )
+    return evaluate_points(plan, list(plan.works), machines, [np.arange(2)] * len(plan.works))
 
 
 def _label(work: Work, name: str) -> str:

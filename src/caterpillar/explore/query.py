@@ -8,14 +8,15 @@ It is Python's notation and is parsed, never run: what is not in the grammar is 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable, Sequence
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from caterpillar.checks import OutputError, UsageError
 from caterpillar.explore.points import Table
-from caterpillar.explore.results import RESULTS
+from caterpillar.explore.results import PROVENANCE, RESULTS
 
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: lt,
@@ -42,6 +43,40 @@ def read_results(folder: Path, query: str | None = None, *, columns: Sequence[st
         raise OutputError(f"{path} cannot be read: {error}") from None
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise UsageError(f"--query compares what cannot be compared: {error}") from None
+
+
+def read_objectives(folder: Path) -> dict[str, str]:
+    """The objectives of the sweep in a folder, each with its sense, min or max. Raises OutputError."""
+    return dict(_resolved(folder, "objectives"))
+
+
+def read_swept(folder: Path) -> list[str]:
+    """The fields of Machine that the sweep in a folder varies. Raises OutputError."""
+    described: dict[str, Any] = _resolved(folder, "machine")
+    return [name for name, value in described.items() if isinstance(value, list) and len(cast("list[Any]", value)) > 1]
+
+
+def _resolved(folder: Path, key: str) -> Any:
+    try:
+        return json.loads(read_provenance(folder)["resolved"])[key]
+    except (KeyError, ValueError):
+        raise OutputError(f"{folder / RESULTS} is not of a sweep: it does not say its {key}") from None
+
+
+def read_provenance(folder: Path) -> dict[str, str]:
+    """What the results carry of their origin: sweep, sweep_sha256, resolved, versions, seed. Raises OutputError."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = folder / RESULTS
+    try:
+        stored: dict[bytes, bytes] = parquet.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise OutputError(f"{path} cannot be read: {error}") from None
+    prefix = PROVENANCE.encode()
+    return {
+        key.removeprefix(prefix).decode(): value.decode() for key, value in stored.items() if key.startswith(prefix)
+    }
 
 
 def parse_query(query: str, columns: Sequence[str]) -> Any:

@@ -18,6 +18,7 @@ from caterpillar.explore.plan import Plan
 from caterpillar.explore.points import Table
 
 RESULTS = "results.parquet"
+PROVENANCE = "caterpillar."  # before the keys of the file's metadata
 
 
 def provenance(plan: Plan, text: str) -> dict[str, str]:
@@ -43,7 +44,7 @@ def write_results(plan: Plan, origin: dict[str, str], parts: Iterable[Path], pat
         on_front = _front(plan, parts)
         beside = path.with_name(f".{path.name}.part")
         schema = _with_front(parquet.read_table(parts[0]), np.zeros(0, np.int64)).schema
-        schema = schema.with_metadata({f"caterpillar.{key}": value for key, value in origin.items()})
+        schema = schema.with_metadata({f"{PROVENANCE}{key}": value for key, value in origin.items()})
         with parquet.ParquetWriter(beside, schema, compression="zstd") as writer:
             for part in parts:
                 table = _with_front(parquet.read_table(part), on_front)
