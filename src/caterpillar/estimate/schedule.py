@@ -95,6 +95,7 @@ class _Tally:
         """Cycles a position of the sample takes, and when the first is ready."""
         m = self.machine
         beat = sram_beat_cycles(m)
+        self.add(outside_words=layer.inputs + 1, core_sram_write_words=layer.inputs * m.cores)
         self.beats(m.pe_cols * layer.positions, core_sram_read_words=1)
         self.everywhere(mem_b_write_words=layer.positions)
         return max(at_least, m.pe_cols * beat), (m.pe_cols - 1) * beat + 2

@@ -41,6 +41,7 @@ ALL_COLUMNS, TO_SOFTMAX, NOWHERE = -1, -2, -3
 DOWN, UP = 1, 2
 
 READ, WRITE = 1, 2
+SOFTMAX_OUTPUTS = 4096  # logits that a softmax unit holds
 FIFO_BEATS = 64  # beats that a core's receive queue of one ring direction holds
 
 Track = Literal["compute", "collective"]

@@ -7,7 +7,7 @@ from itertools import pairwise
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.descent import first_tick, last_update, steady_tick
-from caterpillar.mapping.isa import FIFO_BEATS, accumulators
+from caterpillar.mapping.isa import FIFO_BEATS, SOFTMAX_OUTPUTS, accumulators
 from caterpillar.mapping.layout import LayerLayout, Layout, back_unit, make_layout
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
@@ -51,6 +51,10 @@ def _check_supported(program: Program, machine: Machine) -> None:
         raise UsageError(f"Network.activation must be relu for a simulation, got {program.network.activation!r}")
     if program.network.depth < 2:
         raise UsageError("Network.sizes must have at least 3 entries for a simulation, got 2")
+    if program.network.outputs > SOFTMAX_OUTPUTS:
+        raise UsageError(
+            f"Network.sizes must end in at most {SOFTMAX_OUTPUTS} for a simulation, got {program.network.outputs}"
+        )
     for name in ("pe_rows", "pe_cols"):
         size = getattr(machine, name)
         if size & (size - 1):

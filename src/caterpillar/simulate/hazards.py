@@ -93,7 +93,7 @@ def walk(control: Control, machine: Machine, *, warm: bool) -> Counters:
     )
     bits = max(1, machine.pes_per_core.bit_length() - 1)
     hops = np.array([isa.link_hops(machine, bit) for bit in range(bits)] if machine.pes_per_core > 1 else [1], np.int64)
-    softmax = np.array([isa.softmax_cycles(machine, n) for n in range(4097)], np.int64)
+    softmax = np.array([isa.softmax_cycles(machine, n) for n in range(isa.SOFTMAX_OUTPUTS + 1)], np.int64)
     events = np.zeros(len(EVENTS), np.int64)
     code, cycle, unit, operand, detail = _walk(control, sizes, hops, softmax, warm, events)
     if code:

@@ -36,6 +36,7 @@ class Run:
 def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
     """Cycles and events of a run of n samples, exactly: control does not depend on data, so n - 1 ticks are alike.
 
+    A sample and its label come from outside, into the SRAM of every core, while the one before is worked on.
     Checks the micro-programs. Raises Hazard.
     """
     return schedule.cycles(samples), _count(schedule, _controls(schedule), samples)
@@ -47,7 +48,9 @@ def _controls(schedule: Schedule) -> tuple[isa.Control, ...]:
 
 def _count(schedule: Schedule, controls: tuple[isa.Control, ...], samples: int) -> Counters:
     first, steady, last = (walk(one, schedule.machine, warm=i > 0) for i, one in enumerate(controls))
-    return first + steady * (samples - 1) + last
+    inputs = schedule.network.inputs
+    arriving = Counters(outside_words=inputs + 1, core_sram_write_words=inputs * schedule.machine.cores)
+    return first + steady * (samples - 1) + last + arriving * samples
 
 
 def simulate(
