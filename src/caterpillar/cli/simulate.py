@@ -1,0 +1,156 @@
+"""caterpillar simulate"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caterpillar.cli import options
+
+if TYPE_CHECKING:
+    from caterpillar.cost import Prices
+    from caterpillar.mapping import Schedule
+    from caterpillar.simulate import Run
+    from caterpillar.train import State
+
+Samples = Annotated[int, typer.Option(help="Training images to run through the machine.", metavar="N", min=1)]
+Trace = Annotated[
+    Path | None,
+    typer.Option(help="Write a trace of phases, collectives and units' use for the Perfetto UI.", metavar="FILE"),
+]
+Seed = Annotated[int, typer.Option(help="Draws images, weights and feedback.", metavar="N", min=0)]
+LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate.", metavar="RATE", min=0.0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """A run as executed, and what it started from."""
+
+    schedule: Schedule
+    run: Run
+    start: State
+    samples: int
+
+
+def simulate(
+    network: options.Network = options.DEFAULT_NETWORK,
+    rule: options.Rule = options.DEFAULT_RULE,
+    machine: options.Machine = "paper-a",
+    batch: options.Batch = 1,
+    mapping: options.Mapping = "best",
+    prices: options.Prices = "paper",
+    samples: Samples = 2,
+    seed: Seed = 0,
+    lr: LearningRate = 0.01,
+    trace: Trace = None,
+    json: options.Json = False,
+) -> None:
+    """Train on the machine cycle by cycle: real half-precision values, every event counted, every hazard refused.
+
+    The weights are those that the trainer gives, to the bit, when it adds in the machine's order.
+    """
+    from caterpillar.checks import Infeasible
+    from caterpillar.cli.output import print_json
+    from caterpillar.cost import parse_prices
+    from caterpillar.machine import parse_machine
+    from caterpillar.mapping import place
+    from caterpillar.network import parse_network
+    from caterpillar.rules import parse_rule
+    from caterpillar.simulate.trace import write_trace
+
+    target = parse_machine(machine)
+    table = parse_prices(prices).of(target)
+    program = parse_rule(rule, batch=batch)(parse_network(network))
+    schedule = place(program, target, mapping=mapping)
+    if isinstance(schedule, Infeasible):
+        asked = {"network": program.network.name, "rule": program.rule, "machine": target.name, "mapping": mapping}
+        if json:
+            print_json({**asked, "fits": False, "infeasible": asdict(schedule)})
+        else:
+            typer.echo(f"{program.network.name}, {program.rule} on {target.name} does not fit: {schedule}")
+        return
+    if trace is not None:
+        write_trace(trace, schedule, samples)
+    done = _execute(schedule, rule, samples=samples, seed=seed, rate=lr)
+    if json:
+        print_json(_document(done, table))
+    else:
+        _print(done, table)
+
+
+def _execute(schedule: Schedule, rule: str, *, samples: int, seed: int, rate: float) -> _Done:
+    import numpy as np
+
+    from caterpillar.datasets import load_dataset
+    from caterpillar.rules import parse_rule
+    from caterpillar.simulate import simulate
+    from caterpillar.train import Settings, initial_state
+
+    data = load_dataset(samples=samples, seed=seed).train
+    settings = Settings(learning_rate=rate, seed=seed, epochs=1, numerics="fp16")
+    start = initial_state(parse_rule(rule)(schedule.network), settings)
+    feedback = tuple(matrix if matrix.size else None for matrix in start.feedback)
+    run = simulate(
+        schedule,
+        start.weights,
+        data.images.astype(np.float16),
+        data.labels,
+        rate,
+        feedback=feedback if any(matrix is not None for matrix in feedback) else (),
+    )
+    return _Done(schedule=schedule, run=run, start=start, samples=samples)
+
+
+def _document(done: _Done, table: Prices) -> dict[str, object]:
+    from dataclasses import replace
+
+    from caterpillar.cost import energy_pj
+
+    schedule, run = done.schedule, done.run
+    return {
+        "network": schedule.network.name,
+        "rule": schedule.rule,
+        "machine": schedule.machine.name,
+        "mapping": schedule.mapping,
+        "prices": table.name,
+        "numerics": "fp16",
+        "fits": True,
+        "samples": done.samples,
+        "cycles": run.cycles,
+        "cycles_per_sample": schedule.steady.cycles,
+        "utilization": schedule.utilization,
+        "macs_per_sample": schedule.macs_per_sample,
+        "counts": run.counters.as_dict(),
+        "energy_pj": energy_pj(run.counters, table),
+        "phases": [asdict(phase) for phase in schedule.steady.phases],
+        "weights_sha256": replace(done.start, weights=run.weights).weights_sha256,
+    }
+
+
+def _print(done: _Done, table: Prices) -> None:
+    from caterpillar.cli.output import print_table
+    from caterpillar.cost import energy_pj
+
+    schedule, run = done.schedule, done.run
+    title = f"{schedule.network.name}, {schedule.rule} on {schedule.machine.name}, {schedule.mapping} mapping"
+    energy = energy_pj(run.counters, table)
+    figures = [
+        ("samples", f"{done.samples:,}", ""),
+        ("cycles of the run, fill and drain included", f"{run.cycles:,}", ""),
+        ("cycles of a steady tick", f"{schedule.steady.cycles:,}", "a sample"),
+        ("utilization of a steady tick", f"{schedule.utilization:.1%}", "of PEs x cycles"),
+        ("energy of the run", f"{sum(energy.values()) / 1e6:,.3f}", f"uJ, {table.name} prices"),
+    ]
+    print_table(title, ("figure", "value", "unit"), figures)
+    lengths = [(phase, phase.end - phase.start) for phase in schedule.steady.phases]
+    phases = [
+        (phase.name, phase.track, f"{phase.start:,}", f"{cycles:,}", f"{cycles / schedule.steady.cycles:.1%}")
+        for phase, cycles in lengths
+    ]
+    columns = ("phase", "track", "from cycle", "cycles", "share")
+    print_table("A steady tick, phase by phase (the two tracks overlap)", columns, phases)
+    events = [(name.replace("_", " "), f"{value:,}") for name, value in run.counters.as_dict().items() if value]
+    print_table("Events of the run", ("event", "count"), events)

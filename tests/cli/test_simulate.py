@@ -1,0 +1,58 @@
+"""caterpillar simulate: figures, trace, refusals; the weights are those of a run of the simulator's own function."""
+
+import json
+
+import numpy as np
+
+from caterpillar.datasets import load_dataset
+from caterpillar.machine import PAPER_A
+from caterpillar.mapping import Schedule, place
+from caterpillar.network import parse_network
+from caterpillar.rules import sgd
+from caterpillar.simulate import simulate
+from caterpillar.train import Settings, State, initial_state
+
+SMALL = ("--network", "20-10-10", "--samples", "2")
+
+
+def test_json_document_and_trace(run, tmp_path):
+    trace = tmp_path / "trace.json"
+    document = run("simulate", *SMALL, "--lr", 0.02, "--trace", trace, "--json").document
+    program = sgd()(parse_network("20-10-10"))
+    schedule = place(program, PAPER_A)
+    assert isinstance(schedule, Schedule)
+    start = initial_state(program, Settings(learning_rate=0.02, epochs=1, numerics="fp16"))
+    data = load_dataset(samples=2).train
+    ran = simulate(schedule, start.weights, data.images.astype(np.float16), data.labels, 0.02)
+    trained = State(epoch=1, weights=ran.weights, velocity=(), feedback=())
+    assert document["weights_sha256"] == trained.weights_sha256 != start.weights_sha256
+    assert (document["cycles"], document["counts"]) == (ran.cycles, ran.counters.as_dict())
+    assert document["cycles_per_sample"] == schedule.steady.cycles
+    assert document["utilization"] == program.macs_per_sample / (PAPER_A.pes * schedule.steady.cycles)
+    assert {event["ph"] for event in json.loads(trace.read_text())["traceEvents"]} == {"M", "X", "C"}
+
+
+def test_tables(run):
+    ran = run("simulate", *SMALL, "--rule", "dfa")
+    assert ran.status == 0
+    for word in ("dfa on paper-a, best mapping", "utilization of a steady tick", "softmax", "ring word hops"):
+        assert word in ran.out
+
+
+def test_what_does_not_fit_is_an_answer(run):
+    document = run("simulate", "--network", "2500-2000-1500-1000-500-10", "--json").document
+    assert document["fits"] is False
+    assert document["infeasible"]["needs_bytes"] > document["infeasible"]["has_bytes"] == 16384
+
+
+def test_refusals_are_one_line(refused, tmp_path):
+    assert refused("simulate", "--rule", "cp").startswith("--rule must be one of ")
+    assert refused("simulate", "--mapping", "wurst").startswith("--mapping must be one of ")
+    assert "samples" in refused("simulate", "--samples", 0)
+    missing = tmp_path / "none" / "trace.json"
+    assert refused("simulate", *SMALL, "--trace", missing).startswith(f"--trace file {missing} cannot be written")
+    machine = tmp_path / "m.toml"
+    machine.write_text("cores_per_row = 2\npe_rows = 3\npe_cols = 2\n")
+    assert refused("simulate", "--machine", machine).startswith("Machine.pe_rows must be a power of two")
+    machine.write_text("cores_per_row = 2\npe_rows = 2\npe_cols = 2\nring_words_per_cycle = 0\n")
+    assert refused("simulate", "--machine", machine).startswith("Machine.ring_words_per_cycle must be an int in [1, ")
