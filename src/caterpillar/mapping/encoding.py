@@ -8,17 +8,41 @@ from numpy.typing import NDArray
 from caterpillar.checks import SpecError
 from caterpillar.mapping.isa import FIELDS, Control
 
-_TABLE = """
-a_op 2  a_address 19  a_slot 9
-b0_op 2  b0_address 15  b0_slot 9  b0_mode 2  b0_offset 15
-b1_op 2  b1_address 15  b1_slot 9  b1_mode 2  b1_offset 15
-fma 1  fma_a 9  fma_b 9  fma_c 9  fma_to 10  fma_flags 3  fma_gate 10
-row_from 3  row_column 6  row_slot 9  row_to 8  row_send 2  row_address 16
-column_on 1  column_row 6  column_slot 9
-link_on 1  link_bit 4  link_slot 9
-softmax_on 13
-""".split()
-BITS = dict(zip(_TABLE[::2], (int(bits) for bits in _TABLE[1::2]), strict=True))
+BITS = {
+    "a_op": 2,
+    "a_address": 19,
+    "a_slot": 9,
+    "b0_op": 2,
+    "b0_address": 15,
+    "b0_slot": 9,
+    "b0_mode": 2,
+    "b0_offset": 15,
+    "b1_op": 2,
+    "b1_address": 15,
+    "b1_slot": 9,
+    "b1_mode": 2,
+    "b1_offset": 15,
+    "fma": 1,
+    "fma_a": 9,
+    "fma_b": 9,
+    "fma_c": 9,
+    "fma_to": 10,
+    "fma_flags": 3,
+    "fma_gate": 10,
+    "row_from": 3,
+    "row_column": 6,
+    "row_slot": 9,
+    "row_to": 8,
+    "row_send": 2,
+    "row_address": 16,
+    "column_on": 1,
+    "column_row": 6,
+    "column_slot": 9,
+    "link_on": 1,
+    "link_bit": 4,
+    "link_slot": 9,
+    "softmax_on": 13,
+}
 SIGNED = ("fma_to", "fma_gate", "row_to")  # two's complement: below zero are their special meanings
 WORD_BITS = sum(BITS.values())
 
