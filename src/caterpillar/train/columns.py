@@ -19,8 +19,8 @@ KINDS = {"matrix": MATRIX, "finish": FINISH, "direct": DIRECT, "output": OUTPUT}
 
 # A layer's row (0: the input); two of each from FIRST on, one a panel; places in F, from WEIGHT on in W, orders in T
 (SIZE, PAD, ACTIVATION, ACTIVATION_SLOTS, ERROR, ERROR_SLOTS, PARTS, PARTS_SLOTS, PANEL_COUNT) = range(9)
-(FIRST, LAST, STRIDE, WEIGHT, VELOCITY, FEEDBACK) = range(9, 21, 2)
-(WEIGHT_ORDER, FEEDBACK_ORDER, LAYER_COLUMNS) = range(21, 24)
+(FIRST, LAST, WIDTH, STRIDE, WEIGHT, VELOCITY, FEEDBACK) = range(9, 23, 2)
+(FEEDBACK_WIDTH, FEEDBACK_STRIDE, WEIGHT_ORDER, FEEDBACK_ORDER, LAYER_COLUMNS) = range(23, 28)
 
 BOUNDS = 6  # of an order: where its bounds start (see ordered.py)
 
@@ -28,4 +28,4 @@ STATUS_WORDS = 8  # a thread's: found, tick, layer, code of what; padded to a ca
 BAD_ACTIVATION, BAD_ERROR = 1, 2
 WHAT = ("", "NaN or infinity among the activations", "NaN or infinity among the errors")
 
-BLOCK_WORDS = 8192  # of a matrix, worked on by several operations while in cache
+BLOCK_WORDS = 16384  # of a matrix, worked on by several operations while in cache

@@ -10,7 +10,7 @@ from caterpillar.numerics.functions import RELU, activate, divide, exp_negative,
 from caterpillar.numerics.vector import add, keep_apart, number, stored
 from caterpillar.train import columns as c
 from caterpillar.train.barrier import wait
-from caterpillar.train.kernels import backward_rows, list_rows
+from caterpillar.train.kernels import backward_rows, list_rows, relu_activations, relu_errors
 from caterpillar.train.matrix_step import matrix_step
 from caterpillar.train.ordered import ordered_backward
 from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at
@@ -45,12 +45,14 @@ def activation_function(ar, T, F, layer, k, count, panel, thread, tick):
     keep_apart()
     row = layer_row(T, layer)
     for s in range(count):
-        base, finite = activation_at(T, layer, k, s), True
-        for j in range(base + T[row + c.FIRST + panel], base + T[row + c.LAST + panel]):
-            a = F[j]
-            h = a if layer == T[c.DEPTH] else stored(ar, activate(ar, T[c.CODE], a))
-            finite &= is_finite(a) & is_finite(h)
-            F[j] = h
+        a, finite = activation_at(T, layer, k, s) + T[row + c.FIRST + panel], True
+        if layer < T[c.DEPTH] and T[c.CODE] == RELU:
+            finite = relu_activations(ar, F, a, T[row + c.WIDTH + panel])
+        else:
+            for j in range(a, a + T[row + c.LAST + panel] - T[row + c.FIRST + panel]):
+                h = F[j] if layer == T[c.DEPTH] else stored(ar, activate(ar, T[c.CODE], F[j]))
+                finite &= is_finite(F[j]) & is_finite(h)
+                F[j] = h
         if not finite:
             report(T, thread, tick, layer, c.BAD_ACTIVATION)
 
@@ -60,16 +62,19 @@ def finish_step(ar, T, F, layer, k, count, panel, thread, tick):
     """d = (sum of the parts, in the order of the panels) f'(h), for this panel of the layer's outputs."""
     keep_apart()
     row, panels = layer_row(T, layer), T[layer_row(T, layer + 1) + c.PANEL_COUNT]
+    words, first = T[row + c.PAD], T[row + c.FIRST + panel]
     for s in range(count):
-        h, d, part = activation_at(T, layer, k, s), error_at(T, layer, k, s), parts_at(T, layer + 1, k, s, 0)
-        finite = True
-        for j in range(T[row + c.FIRST + panel], T[row + c.LAST + panel]):
-            total = F[part + j]
-            for other in range(1, panels):
-                total = add(ar, total, F[part + other * T[row + c.PAD] + j])
-            error = stored(ar, through_slope(ar, T[c.CODE], total, F[h + j]))
-            finite &= is_finite(error)
-            F[d + j] = error
+        h, d = activation_at(T, layer, k, s) + first, error_at(T, layer, k, s) + first
+        part, finite = parts_at(T, layer + 1, k, s, 0) + first, True
+        if T[c.CODE] == RELU:
+            finite = relu_errors(ar, F, h, d, part, panels, words, T[row + c.WIDTH + panel])
+        else:
+            for j in range(T[row + c.LAST + panel] - first):
+                total = F[part + j]
+                for other in range(1, panels):
+                    total = add(ar, total, F[part + other * words + j])
+                F[d + j] = stored(ar, through_slope(ar, T[c.CODE], total, F[h + j]))
+                finite &= is_finite(F[d + j])
         if not finite:
             report(T, thread, tick, layer, c.BAD_ERROR)
 
@@ -84,7 +89,7 @@ def direct_step(ar, T, F, W, layer, output_layer, k, count, panel, thread, tick)
         T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS],
     )
     first, last = T[row + c.FIRST + panel], T[row + c.LAST + panel]
-    stride = T[layer_row(T, output_layer) + c.PAD]
+    width, stride = T[row + c.FEEDBACK_WIDTH], T[row + c.FEEDBACK_STRIDE]
     for s in range(count):
         h, d, e = activation_at(T, layer, k, s), error_at(T, layer, k, s), error_at(T, output_layer, k, s)
         if T[c.ORDERED]:
@@ -92,7 +97,7 @@ def direct_step(ar, T, F, W, layer, output_layer, k, count, panel, thread, tick)
             ordered_backward(ar, T, F, W, order, first, last, T[row + c.FEEDBACK], stride, e, sums, room)
         else:
             found = list_rows(T, rows, F, h, first, last, T[c.CODE] == RELU and T[c.SKIP])
-            backward_rows(ar, T, F, W, rows, found, T[row + c.FEEDBACK], stride, e, sums)
+            backward_rows(ar, T, F, W, rows, found, T[row + c.FEEDBACK], width, stride, e, sums)
         finite = True
         for j in range(first, last):
             error = stored(ar, through_slope(ar, T[c.CODE], F[sums + j], F[h + j]))

@@ -51,7 +51,12 @@ class Engine:
         }
         bounds = {"weights": edges["weights"], "velocity": edges["weights"], "feedback": edges["feedback"]}
         self._matrices = layout.new_matrices(
-            matrix_shapes(program), bounds, settings.numerics, settings.threads, ahead_whole=self._order is not None
+            matrix_shapes(program),
+            bounds,
+            settings.numerics,
+            settings.threads,
+            batch=program.batch,
+            ahead_whole=self._order is not None,
         )
         self._fill(state)
         self._given, self._settings = state, settings

@@ -30,7 +30,7 @@ from caterpillar.numerics import (
 )
 from caterpillar.program import Program, Update
 from caterpillar.train import columns as c
-from caterpillar.train.default_order import padded
+from caterpillar.train.default_order import LANES, padded
 from caterpillar.train.lowering import Buffer, Step, slots
 from caterpillar.train.settings import Settings
 
@@ -41,13 +41,13 @@ class Stored:
 
     shape: tuple[int, int]
     bounds: tuple[int, ...]
+    strides: tuple[int, ...]
     bases: tuple[int, ...]
 
     @property
     def panels(self) -> tuple[tuple[int, int, int, int], ...]:
         """For each panel: first column, last column, row stride, base."""
-        edges = zip(self.bounds[:-1], self.bounds[1:], self.bases, strict=True)
-        return tuple((first, last, padded(last - first), base) for first, last, base in edges)
+        return tuple(zip(self.bounds[:-1], self.bounds[1:], self.strides, self.bases, strict=True))
 
     def write(self, buffer: Array, matrix: Array) -> None:
         """Copy a row-major matrix into its place."""
@@ -82,6 +82,7 @@ def new_matrices(
     numerics: Numerics,
     threads: int,
     *,
+    batch: int,
     ahead_whole: bool,
 ) -> Matrices:
     """Zeros, with a place for every matrix; shapes and bounds are those of weights, velocity and feedback.
@@ -94,11 +95,12 @@ def new_matrices(
         placed[name] = []
         for shape, edges in zip(matrices, bounds[name], strict=True):
             bases: list[int] = []
-            for first, last in pairwise(edges):
+            strides = [spread(last - first, batch) for first, last in pairwise(edges)]
+            for stride in strides:
                 bases.append(size)
-                size += shape[0] * padded(last - first)
-            placed[name].append(Stored(shape=shape, bounds=edges, bases=tuple(bases)))
-    ahead_words = max(c.BLOCK_WORDS, max((m if ahead_whole else 4) * padded(n) for m, n in shapes["weights"]))
+                size += shape[0] * stride
+            placed[name].append(Stored(shape=shape, bounds=edges, strides=tuple(strides), bases=tuple(bases)))
+    ahead_words = max(c.BLOCK_WORDS, max((m if ahead_whole else 4) * spread(n, batch) for m, n in shapes["weights"]))
     return Matrices(
         buffer=aligned(size + threads * ahead_words, storage_dtype(numerics)),
         weights=tuple(placed["weights"]),
@@ -107,6 +109,15 @@ def new_matrices(
         ahead=size,
         ahead_words=ahead_words,
     )
+
+
+def spread(words: int, batch: int) -> int:
+    """Words from one row to the next: whole vectors; for batches an odd number of them.
+
+    Rows a power of two apart would share few places of the cache, and a batch reads many rows at once.
+    """
+    vectors = padded(words) // LANES
+    return (vectors | 1 if batch > 1 else vectors) * LANES
 
 
 def aligned(count: int, dtype: np.dtype[np.generic] | type) -> Array:
@@ -140,7 +151,7 @@ def new_tables(
 ) -> tuple[Array, Array]:
     """T and F of a run on samples; order is None for the fast kernels' own."""
     network, batch, integers, floats = program.network, program.batch, Room(), Room()
-    widest = max(padded(size) for size in network.sizes)
+    widest = max(spread(size, batch) for size in network.sizes)
     head = np.zeros(c.HEADER, np.int64)
     integers.take(c.HEADER)
     head[c.BATCH], head[c.SAMPLES], head[c.BATCHES] = batch, len(samples), -(-len(samples) // batch)
@@ -165,7 +176,8 @@ def new_tables(
         T[head[start] : head[start] + values.size] = values.ravel()
     for start, words in order_words:
         T[start : start + len(words)] = words
-    images = F[: len(samples) * padded(network.inputs)].reshape(len(samples), -1)
+    pixels = int(layers[0, c.PAD])
+    images = F[: len(samples) * pixels].reshape(len(samples), pixels)
     images[:, : network.inputs] = from_storage(to_storage(samples.images, settings.numerics), settings.numerics)
     for row, step in zip(step_rows, steps, strict=True):
         constants = _constants(step, batch, len(samples), settings)
@@ -177,19 +189,19 @@ def _layer_rows(program: Program, steps: Sequence[Step], matrices: Matrices, flo
     sizes, batch = program.network.sizes, program.batch
     rows = np.zeros((len(sizes), c.LAYER_COLUMNS), np.int64)
     for layer, size in enumerate(sizes):
-        row, before = rows[layer], padded(sizes[layer - 1])
-        row[c.SIZE], row[c.PAD] = size, padded(size)
+        row, words, before = rows[layer], spread(size, batch), spread(sizes[layer - 1], batch)
+        row[c.SIZE], row[c.PAD] = size, words
         if layer == 0:
-            row[c.ACTIVATION] = floats.take(samples * padded(size))
+            row[c.ACTIVATION] = floats.take(samples * words)
             continue
         buffers: tuple[tuple[int, Buffer, int], ...] = (
-            (c.ACTIVATION, ("activation", layer), padded(size)),
-            (c.ERROR, ("error", layer), padded(size)),
+            (c.ACTIVATION, ("activation", layer), words),
+            (c.ERROR, ("error", layer), words),
             (c.PARTS, ("parts", layer), c.PANELS * before),
         )
-        for column, buffer, words in buffers:
+        for column, buffer, each in buffers:
             count = slots(steps, buffer)
-            row[column], row[column + 1] = floats.take(count * batch * words), max(count, 1)
+            row[column], row[column + 1] = floats.take(count * batch * each), max(count, 1)
         _panels(row, matrices, layer - 1)
     return rows
 
@@ -197,10 +209,13 @@ def _layer_rows(program: Program, steps: Sequence[Step], matrices: Matrices, flo
 def _panels(row: Array, matrices: Matrices, index: int) -> None:
     row[c.PANEL_COUNT] = len(matrices.weights[index].panels)
     for panel, (first, last, stride, base) in enumerate(matrices.weights[index].panels):
-        row[c.FIRST + panel], row[c.LAST + panel] = first, last
+        row[c.FIRST + panel], row[c.LAST + panel], row[c.WIDTH + panel] = first, last, padded(last - first)
         row[c.STRIDE + panel], row[c.WEIGHT + panel] = stride, base
     for column, stored in ((c.VELOCITY, matrices.velocity[index]), (c.FEEDBACK, matrices.feedback[index])):
         row[column : column + len(stored.bases)] = stored.bases
+    if matrices.feedback[index].strides:
+        row[c.FEEDBACK_WIDTH] = padded(matrices.feedback[index].bounds[1])
+        row[c.FEEDBACK_STRIDE] = matrices.feedback[index].strides[0]
 
 
 def _step_rows(steps: Sequence[Step], floats: Room) -> Array:

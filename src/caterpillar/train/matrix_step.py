@@ -8,11 +8,11 @@ from numba import njit
 
 from caterpillar.numerics.functions import RELU
 from caterpillar.train import columns as c
+from caterpillar.train.batch_kernels import batch_backward, batch_forward, batch_update
 from caterpillar.train.kernels import (
     backward_rows,
     backward_update_rows,
     forward_rows,
-    gradient_rows,
     list_either,
     list_rows,
     look_ahead,
@@ -61,7 +61,8 @@ def _one_pass(ar, T, F, W, step, panel, thread, tick, backward):
     layer, rows = T[step + c.LAYER], T[c.LISTS] + thread * T[c.LIST_WORDS]
     k, entering = tick - T[step + c.UPDATE_LAG], tick - T[step + c.FORWARD_LAG]
     row, inputs = layer_row(T, layer), T[layer_row(T, layer - 1) + c.SIZE]
-    base, stride, column = T[row + c.WEIGHT + panel], T[row + c.STRIDE + panel], T[row + c.FIRST + panel]
+    base, column = T[row + c.WEIGHT + panel], T[row + c.FIRST + panel]
+    width, stride = T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
     h, d = activation_at(T, layer - 1, k, 0), error_at(T, layer, k, 0) + column
     unread = T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS]
     part = parts_at(T, layer, k, 0, panel) if backward else unread
@@ -69,66 +70,77 @@ def _one_pass(ar, T, F, W, step, panel, thread, tick, backward):
     skip = T[c.SKIP] and (not backward or T[c.CODE] == RELU)
     found = list_either(T, rows, F, h, e, 0, inputs, skip)
     rate = F[T[step + c.CONSTANTS] + c.RATE]
-    one_pass_rows(ar, T, F, W, rows, found, base, stride, h, d, part, rate, e, a)
+    one_pass_rows(ar, T, F, W, rows, found, base, width, stride, h, d, part, rate, e, a)
 
 
 @njit(nogil=True)
 def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused):
     """Through the weights or the feedback; fused: and the update of one sample."""
     layer, k, rows = T[step + c.LAYER], tick - T[step + c.BACKWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
-    row, skip = layer_row(T, layer), T[c.SKIP] and T[c.CODE] == RELU
-    feedback = T[step + c.THROUGH_FEEDBACK]
-    base, stride = T[row + (c.FEEDBACK if feedback else c.WEIGHT) + panel], T[row + c.STRIDE + panel]
-    for s in range(count):
-        h, d = activation_at(T, layer - 1, k, s), error_at(T, layer, k, s) + T[row + c.FIRST + panel]
-        part = parts_at(T, layer, k, s, panel)
-        if T[c.ORDERED]:
-            order, sums = T[row + (c.FEEDBACK_ORDER if feedback else c.WEIGHT_ORDER)], T[c.SCRATCH]
-            ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sums)
-            continue
-        found = list_rows(T, rows, F, h, first, last, skip)
+    row, feedback = layer_row(T, layer), T[step + c.THROUGH_FEEDBACK]
+    base = T[row + (c.FEEDBACK if feedback else c.WEIGHT) + panel]
+    width, stride = T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
+    outs = rows + T[c.LIST_WORDS] // 2
+    for s in range((count + 3) // 4 * 4):
+        T[rows + s] = error_at(T, layer, k, min(s, count - 1)) + T[row + c.FIRST + panel]
+        T[outs + s] = parts_at(T, layer, k, min(s, count - 1), panel)
+    if T[c.ORDERED]:
+        order = T[row + (c.FEEDBACK_ORDER if feedback else c.WEIGHT_ORDER)]
+        for s in range(count):
+            ordered_backward(ar, T, F, W, order, first, last, base, stride, T[rows + s], T[outs + s], T[c.SCRATCH])
+    elif T[c.BATCH] > 1:
+        batch_backward(ar, T, F, W, rows, outs, count, base, width, stride, first, last)
+    else:
+        h, d, part = activation_at(T, layer - 1, k, 0), T[rows], T[outs]
+        found = list_rows(T, rows, F, h, first, last, T[c.SKIP] and T[c.CODE] == RELU)
         if fused:
             rate = F[T[step + c.CONSTANTS] + c.RATE]
-            backward_update_rows(ar, T, F, W, rows, found, base, stride, h, d, part, rate)
+            backward_update_rows(ar, T, F, W, rows, found, base, width, stride, h, d, part, rate)
         else:
-            backward_rows(ar, T, F, W, rows, found, base, stride, d, part)
+            backward_rows(ar, T, F, W, rows, found, base, width, stride, d, part)
 
 
 @njit(nogil=True)
 def _update(ar, T, F, W, step, panel, thread, tick, first, last, count):
     """Of one sample without momentum, or by the sum over a batch."""
     layer, k, rows = T[step + c.LAYER], tick - T[step + c.UPDATE_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
-    row, constants = layer_row(T, layer), T[step + c.CONSTANTS]
-    base, stride = T[row + c.WEIGHT + panel], T[row + c.STRIDE + panel]
-    d = error_at(T, layer, k, 0) + T[row + c.FIRST + panel]
-    if T[c.BATCH] == 1 and not T[step + c.HAS_VELOCITY]:
-        h = activation_at(T, layer - 1, k, 0)
-        found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
-        update_rows(ar, T, F, W, rows, found, base, stride, h, d, F[constants + c.RATE])
-        return
+    row, constants, ds = layer_row(T, layer), T[step + c.CONSTANTS], rows + T[c.LIST_WORDS] // 2
+    base, width, stride = T[row + c.WEIGHT + panel], T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
     for s in range(count):
         T[rows + s] = activation_at(T, layer - 1, k, s)
+        T[ds + s] = error_at(T, layer, k, s) + T[row + c.FIRST + panel]
+    if T[c.BATCH] == 1 and not T[step + c.HAS_VELOCITY]:
+        h, d = T[rows], T[ds]
+        found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
+        update_rows(ar, T, F, W, rows, found, base, width, stride, h, d, F[constants + c.RATE])
+        return
     if k == T[c.BATCHES] - 1:
         constants += c.RATE_COLUMNS
     velocity = T[row + c.VELOCITY + panel]
-    gradient_rows(ar, T, F, W, rows, count, base, velocity, stride, first, last, d, T[row + c.PAD], constants)
+    batch_update(ar, T, F, W, rows, ds, count, base, velocity, width, stride, first, last, constants)
 
 
 @njit(nogil=True)
 def _forward(ar, T, F, W, step, panel, thread, tick, first, last, count):
     """With the weights as they are, or as momentum will have made them."""
     layer, k, rows = T[step + c.LAYER], tick - T[step + c.FORWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
-    row = layer_row(T, layer)
-    base, stride = T[row + c.WEIGHT + panel], T[row + c.STRIDE + panel]
+    row, outs = layer_row(T, layer), rows + T[c.LIST_WORDS] // 2
+    base, width, stride = T[row + c.WEIGHT + panel], T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
     if T[step + c.LOOKS_AHEAD]:
         room = T[c.AHEAD] + thread * T[c.AHEAD_WORDS]
         rate = F[T[step + c.CONSTANTS] + c.AHEAD_RATE]
-        look_ahead(ar, W, base, T[row + c.VELOCITY + panel], stride, first, last, rate, room)
+        look_ahead(ar, W, base, T[row + c.VELOCITY + panel], width, stride, first, last, rate, room)
         base = room - first * stride
-    for s in range(count):
-        h, a = activation_at(T, layer - 1, k, s), activation_at(T, layer, k, s) + T[row + c.FIRST + panel]
-        if T[c.ORDERED]:
-            ordered_forward(ar, T, F, W, T[row + c.WEIGHT_ORDER], last, base, stride, h, a, T[c.SCRATCH])
-            continue
+    for s in range((count + 3) // 4 * 4):
+        T[rows + s] = activation_at(T, layer - 1, k, min(s, count - 1))
+        T[outs + s] = activation_at(T, layer, k, min(s, count - 1)) + T[row + c.FIRST + panel]
+    if T[c.ORDERED]:
+        order = T[row + c.WEIGHT_ORDER]
+        for s in range(count):
+            ordered_forward(ar, T, F, W, order, last, base, stride, T[rows + s], T[outs + s], T[c.SCRATCH])
+    elif T[c.BATCH] > 1:
+        batch_forward(ar, T, F, W, rows, outs, count, base, width, stride, first, last)
+    else:
+        h, a = T[rows], T[outs]
         found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
-        forward_rows(ar, T, F, W, rows, found, base, stride, h, a)
+        forward_rows(ar, T, F, W, rows, found, base, width, stride, h, a)
