@@ -124,6 +124,7 @@ class _Tally:
             return 2 * weights + latency + latency % 2
         self.everywhere(mem_b_write_words=layer.padded)
         pace, ready = self.load(layer, 2 * width)
+        pace += pace % 2
         start, tail = max(1, ready - 1 - latency), 1 + 2 * latency
         if layer.padded == width:
             return start + (positions - 1) * pace + 2 * width + tail
@@ -237,8 +238,8 @@ class _Tally:
         return 4 + (words if words > m.pes_per_core else 0)
 
     def back_scatter(self, before: LayerLayout, layer: LayerLayout, *, update: bool) -> int:
-        m, q, blocks = self.machine, layer.padded, before.blocks
-        latency, width, transfer = m.fma_latency, back_unit(m), m.pe_cols * beat_cycles(m)
+        m, q = self.machine, layer.padded
+        step, width = (2, back_unit(m)) if update else (1, accumulators(m))
         groups = -(-layer.positions // width)
         weights = groups * width * q
         self.everywhere(pe_sram_read_words=weights, fma=weights)
@@ -246,10 +247,8 @@ class _Tally:
         if update:
             self.everywhere(pe_sram_write_words=weights, fma=weights, register_reads=weights)
             self.everywhere(mem_b_read_words=groups * width, register_writes=groups * width)
-        self.visits(blocks)
-        least = max(2 * q + 2, latency + 2 * transfer, q + 3 + transfer)
-        piece = least + least % 2
-        return self._last_visit(groups, width, piece, q) + latency + 1
+        self.visits(before.blocks)
+        return self._last_visit(groups, width, step, q) + m.fma_latency + 1
 
     def visits(self, blocks: int) -> None:
         m = self.machine
@@ -261,12 +260,16 @@ class _Tally:
             self.beats(sent, ring_word_hops=1, register_reads=1)
             self.beats(sent)
 
-    def _last_visit(self, groups: int, width: int, piece: int, q: int) -> int:
+    def _last_visit(self, groups: int, width: int, step: int, q: int) -> int:
         """The cycle of the last visit's addition, from the first weight's read."""
         m = self.machine
-        shortest = m.fma_latency + 2 * m.pe_cols * beat_cycles(m)
-        last_weight = groups * width * piece - 2  # of the last group
-        at = (groups - 1) * width * piece + (width - 1) * piece + q + 1 if groups > 1 else -shortest
+        transfer, half = m.pe_cols * beat_cycles(m), q // (2 * width) * width
+        shortest = m.fma_latency + 2 * transfer
+        least = max(step * (q + 1), shortest, step * (half + 1) + 1 + transfer)
+        piece = -(-least // step) * step
+        last_weight = groups * width * piece - step  # of the last group
+        at = (groups * width - 1) * piece + step * half + 1 if groups > 1 else -shortest
         for a in range(width):
-            at = max(last_weight - 2 * (width - 1 - a) + 2 + m.fma_latency, last_weight + 3, at + shortest)
+            ready = last_weight - step * (width - 1 - a) + step + m.fma_latency
+            at = max(ready, last_weight + step + 1, at + shortest)
         return at

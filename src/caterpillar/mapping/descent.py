@@ -70,6 +70,7 @@ def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_for
     if go_forward:
         unit = pace if update else accumulators(m)
         pace = input_pace(m, unit)
+        pace += pace % 2 if update else 0  # weights are read in even cycles
         ready = load_input(b, m, 0, to=layout.new_input, positions=layer.positions, pace=pace)
         start = max(1, ready - 1 - m.fma_latency) if update else ready + 1
     sizes = {"positions": layer.positions, "padded": layer.padded, "address": layer.address}
@@ -194,6 +195,7 @@ def _backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
             positions=layer.positions,
             blocks=layout.layers[index - 2].blocks,
             padded=layer.padded,
+            update=True,
         )
         ready = back_scatter(
             b,

@@ -39,11 +39,11 @@ def feedback_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int
         if index == 1:
             return ready + layer.padded - 1
         blocks = layout.layers[index - 2].blocks
-        s = Scatter(machine=m, start=ready, positions=layer.positions, blocks=blocks, padded=layer.padded)
+        s = Scatter(machine=m, start=ready, positions=layer.positions, blocks=blocks, padded=layer.padded, update=False)
         ready = back_scatter(
             b,
             s,
-            scaled=None,
+            scaled=0,
             own=layout.own[index - 1],
             errors=errors,
             address=layout.feedback[index],

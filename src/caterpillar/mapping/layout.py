@@ -100,22 +100,22 @@ def make_layout(network: Network, machine: Machine, rule: str = "sgd") -> Layout
                 address=address,
             )
         )
-        address += matrix_words(layers[-1], machine, last=last)
+        address += matrix_words(layers[-1], back_unit(machine), last=last)
         blocks_before = blocks
     feedback: list[int] = [0]
     for layer in layers:
         feedback.append(address)
         last = layer is layers[-1]
         if rule == "fa" and layer is not layers[0]:
-            address += matrix_words(layer, machine, last=last)
+            address += matrix_words(layer, accumulators(machine), last=last)
         if rule == "dfa" and not last:
             address += layer.blocks * network.outputs
     return _with_mem_b(tuple(layers), machine, address, tuple(feedback), direct=rule == "dfa")
 
 
-def matrix_words(layer: LayerLayout, machine: Machine, *, last: bool) -> int:
-    """Words of MEM A that a matrix shaped like W_l takes."""
-    return (layer.positions if last else _up(layer.positions, back_unit(machine))) * layer.padded
+def matrix_words(layer: LayerLayout, group: int, *, last: bool) -> int:
+    """Words of MEM A that a matrix shaped like W_l takes, worked off in groups of positions."""
+    return (layer.positions if last else _up(layer.positions, group)) * layer.padded
 
 
 def _with_mem_b(

@@ -62,7 +62,7 @@ def _check_supported(program: Program, machine: Machine) -> None:
 
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
-    registers = max(machine.pes_per_core // 2, 3 * back_unit(machine))
+    registers = max(machine.pes_per_core // 2, 2 * back_unit(machine) + 1, accumulators(machine) + 1)
     beats = max(layer.blocks for layer in layout.layers) * machine.pe_cols
     for what, needs, has, hint in (
         (

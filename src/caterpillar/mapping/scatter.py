@@ -20,6 +20,7 @@ from caterpillar.mapping.isa import (
     SLOPE,
     UP,
     ZERO,
+    accumulators,
     beat_cycles,
 )
 from caterpillar.mapping.layout import back_unit
@@ -29,8 +30,8 @@ from caterpillar.mapping.layout import back_unit
 class Scatter:
     """One layer's pass. Positions are worked off from the last to the first, `width` at a time, output by output.
 
-    A group's piece is `padded` weights of two cycles, with two or more free cycles in the middle, where the sum of a
-    position of the group before meets what came over the ring: its visit.
+    A group's piece is `padded` weights of `step` cycles (two with an update, else one), with free cycles after the
+    first `half` of them, where the sum of a position of the group before meets what came over the ring: its visit.
     """
 
     machine: Machine
@@ -38,11 +39,27 @@ class Scatter:
     positions: int
     blocks: int
     padded: int
+    update: bool
+
+    @property
+    def step(self) -> int:
+        """Cycles a weight takes."""
+        return 2 if self.update else 1
 
     @property
     def width(self) -> int:
         """Positions in a group."""
-        return back_unit(self.machine)
+        return back_unit(self.machine) if self.update else accumulators(self.machine)
+
+    @property
+    def sums(self) -> int:
+        """The first of `width` registers for finished sums; scaled inputs lie before them."""
+        return REGISTER + (self.width if self.update else 0)
+
+    @property
+    def half(self) -> int:
+        """Weights of a piece before its visit: half or fewer, whole rounds; the last sums come after it."""
+        return self.padded // (2 * self.width) * self.width
 
     @property
     def groups(self) -> int:
@@ -61,68 +78,71 @@ class Scatter:
 
     @property
     def piece(self) -> int:
-        """Cycles of `padded` weights and one visit; even, so that reads stay in even cycles."""
-        least = max(2 * self.padded + 2, self.shortest, self.padded + 3 + self.transfer)
-        return least + least % 2
+        """Cycles of `padded` weights and one visit; a multiple of step, so that with updates reads stay in even cycles.
+
+        The last bound keeps a sum in its register until it has been sent.
+        """
+        step = self.step
+        least = max(step * (self.padded + 1), self.shortest, step * (self.half + 1) + 1 + self.transfer)
+        return -(-least // step) * step
 
     def weight(self, group: int, index: int) -> int:
         """The cycle in which weight `index` of a group is read."""
         piece, y = divmod(index, self.padded)
-        gap = self.piece - 2 * self.padded if y >= self.padded // 2 else 0
-        return self.start + (group * self.width + piece) * self.piece + 2 * y + gap
+        gap = self.piece - self.step * self.padded if y >= self.half else 0
+        return self.start + (group * self.width + piece) * self.piece + self.step * y + gap
 
     @property
     def visits(self) -> list[int]:
         """The cycle of each visit's addition, from the last position to the first."""
         times: list[int] = []
-        for step in range(self.groups * self.width):
-            group, a = divmod(step, self.width)
+        for number in range(self.groups * self.width):
+            group, a = divmod(number, self.width)
             if group < self.groups - 1:
-                at = self.weight(group + 1, a * self.padded) + self.padded + 1
+                at = self.start + (number + self.width) * self.piece + self.step * self.half + 1
             else:
-                ready = self.weight(group, (self.padded - 1) * self.width + a) + 2 + self.machine.fma_latency
-                done = self.weight(group, self.padded * self.width - 1) + 3
+                ready = self.weight(group, (self.padded - 1) * self.width + a) + self.step + self.machine.fma_latency
+                done = self.weight(group, self.padded * self.width - 1) + self.step + 1
                 at = max(ready, done, times[-1] + self.shortest if times else 0)
             times.append(at)
         return times
 
 
 def back_scatter(
-    b: Builder, s: Scatter, *, scaled: int | None, own: int, errors: int, address: int, to: int, layer: int
+    b: Builder, s: Scatter, *, scaled: int, own: int, errors: int, address: int, to: int, layer: int
 ) -> int:
     """Emit the pass: the matrix at MEM A `address`, scaled inputs and errors in MEM B; own errors go to MEM B at `to`.
 
-    scaled None: no update, as for a feedback matrix. Returns when the errors are ready.
+    scaled is for an update alone. Returns when the errors are ready.
     """
-    with b.phase(f"backward {layer}, update {layer}" if scaled is not None else f"backward {layer}"):
+    with b.phase(f"backward {layer}, update {layer}" if s.update else f"backward {layer}"):
         _weights(b, s, scaled=scaled, errors=errors, address=address)
     with b.phase(f"reduce-scatter {layer}", "collective"):
         return _visits(b, s, own=own, to=to)
 
 
-def _weights(b: Builder, s: Scatter, *, scaled: int | None, errors: int, address: int) -> None:
+def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int, address: int) -> None:
     width, latency = s.width, s.machine.fma_latency
-    odd = latency % 2
-    update, back = (2, 1) if odd else (1, 2)
+    update, back = (2, 1) if latency % 2 or not s.update else (1, 2)
     period = width * s.piece
     top = address + (s.groups * width - 1) * s.padded  # the last position
     across = [loop(s.groups, period, address=-width * s.padded)]
     for k in range(s.padded):
         at = s.weight(0, k * width)
-        words = [*across, loop(width, 2, address=-s.padded)]
+        words = [*across, loop(width, s.step, address=-s.padded)]
         b.memory_a(READ, at, words, top + k, MEM_A)
-        if scaled is not None:
+        if s.update:
             b.memory_a(WRITE, at + update + latency, words, top + k, RESULT)
         b.memory_b(READ, at, [loop(s.groups, period)], errors + k, LATCH)
         for a in range(width):
             each = [loop(s.groups, period)]
-            if scaled is not None:
+            if s.update:
                 u = REGISTER + a
-                b.issue("fma", at + 2 * a + update, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+                b.issue("fma", at + s.step * a + update, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
             c = ZERO if k == 0 else ACCUMULATOR + a
-            target = REGISTER + width + a if k == s.padded - 1 else ACCUMULATOR + a
-            b.issue("fma", at + 2 * a + back, each, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=target)
-    if scaled is None:
+            target = s.sums + a if k == s.padded - 1 else ACCUMULATOR + a
+            b.issue("fma", at + s.step * a + back, each, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=target)
+    if not s.update:
         return
     first = scaled + s.groups * width - 1
     for a in range(width):
@@ -134,11 +154,11 @@ def _visits(b: Builder, s: Scatter, *, own: int, to: int) -> int:
     """Position s blocks + t of core k is block t of core k + s; its sum travels up, and ends at that core."""
     cores, columns, beat = s.machine.cores, s.machine.pe_cols, beat_cycles(s.machine)
     latency = s.machine.fma_latency
-    carried = REGISTER + 2 * s.width
+    carried = s.sums + s.width
     ready = 0
     for step, at in enumerate(s.visits):
         position = s.groups * s.width - 1 - step
-        mine = REGISTER + s.width + step % s.width
+        mine = s.sums + step % s.width
         distance, block = divmod(position, s.blocks)
         if distance >= cores:
             continue
