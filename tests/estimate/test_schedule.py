@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,3 +61,18 @@ def test_an_epoch_of_the_papers_small_network_on_its_machine(rule: str, utilizat
     macs = RULES[rule](network).macs_per_sample
     steady = predict(network, PAPER_A, rule).steady
     assert macs / (PAPER_A.pes * steady.cycles) > utilization
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    machine=MACHINES,
+    sizes=st.lists(st.integers(1, 60), min_size=3, max_size=6),
+    rule=st.sampled_from(sorted(RULES)),
+    more=st.integers(1, 8),
+)
+def test_wider_links_never_slow_it_down(machine: Machine, sizes: list[int], rule: str, more: int) -> None:
+    network = Network.mlp(*sizes)
+    cycles = predict(network, machine, rule).cycles(10)
+    for name in ("ring_words_per_cycle", "core_sram_words_per_cycle"):
+        wider = replace(machine, **{name: getattr(machine, name) + more})
+        assert predict(network, wider, rule).cycles(10) <= cycles

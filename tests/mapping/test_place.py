@@ -108,6 +108,10 @@ def test_requests_that_are_not_placed() -> None:
         place(sgd()(SMALL), replace(PAPER_A, pe_rows=3))
     with pytest.raises(UsageError, match="activation must be relu for a simulation, got 'tanh'"):
         place(sgd()(Network.mlp(8, 8, 8, activation="tanh")), PAPER_A)
+    with pytest.raises(UsageError, match="neighbour_links must be true for a simulation"):
+        place(sgd()(SMALL), replace(PAPER_A, neighbour_links=False))
+    with pytest.raises(UsageError, match="pe_sram_word_bits must be 16 for a simulation, got 64"):
+        place(sgd()(SMALL), replace(PAPER_A, pe_sram_word_bits=64))
     with pytest.raises(UsageError, match="sizes must end in at most 4096 for a simulation, got 4097"):
         place(sgd()(Network.mlp(8, 8, 4097)), PAPER_A)
     with pytest.raises(UsageError, match="sizes must have at least 3 entries for a simulation, got 2"):

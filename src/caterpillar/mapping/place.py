@@ -55,6 +55,10 @@ def _check_supported(program: Program, machine: Machine) -> None:
         raise UsageError(
             f"Network.sizes must end in at most {SOFTMAX_OUTPUTS} for a simulation, got {program.network.outputs}"
         )
+    if not machine.neighbour_links:
+        raise UsageError("Machine.neighbour_links must be true for a simulation, got false")
+    if machine.pe_sram_word_bits != 16:
+        raise UsageError(f"Machine.pe_sram_word_bits must be 16 for a simulation, got {machine.pe_sram_word_bits}")
     for name in ("pe_rows", "pe_cols"):
         size = getattr(machine, name)
         if size & (size - 1):
