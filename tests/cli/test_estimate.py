@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_an_answer(run, tmp_path):
         (("--momentum", "much"), "Invalid value for '--momentum': must be a number, got 'much'"),
         (("--machine", "paper-c"), "--machine must be one of paper-a, paper-b, or a .toml file, got 'paper-c'"),
         (("--machine", "none.toml"), "--machine file none.toml cannot be read: No such file or directory"),
-        (("--mapping", "worst"), "--mapping must be one of paper, got 'worst'"),
+        (("--mapping", "worst"), "--mapping must be one of paper, best, got 'worst'"),
         (("--prices", "free"), "--prices must be one of "),
         (("--numerics", "fp9"), "--numerics must be one of "),
         (("--speed", "9"), "No such option: --speed"),

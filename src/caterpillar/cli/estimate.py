@@ -74,7 +74,8 @@ def _print(answer: Evaluation) -> None:
     _print_shares("Where the cycles go", "cause", "cycles a sample", answer.cycles)
     _print_shares("Where the energy goes", "component", "pJ a sample", answer.energy_pj)
     phases = {phase: sum(parts.values()) for phase, parts in answer.energy_by_phase.items()}
-    _print_shares("When the energy goes", "phase", "pJ a sample", phases)
+    if len(phases) > 1:
+        _print_shares("When the energy goes", "phase", "pJ a sample", phases)
 
 
 def _uj_and_range(answer: Evaluation) -> str:

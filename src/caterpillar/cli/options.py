@@ -44,7 +44,7 @@ Rule = Annotated[str, _RULE]
 Batch = Annotated[int, _BATCH]
 Momentum = Annotated[float, _MOMENTUM]
 Machine = Annotated[str, typer.Option(help="A preset (see caterpillar machines) or a TOML file.", metavar="MACHINE")]
-Mapping = Annotated[str, typer.Option(help="How the work is placed on the machine: paper.", metavar="MAPPING")]
+Mapping = Annotated[str, typer.Option(help="How the work is placed on the machine: paper or best.", metavar="MAPPING")]
 Prices = Annotated[
     str, typer.Option(help="What an event costs: paper, horowitz, cacti, or a TOML file.", metavar="PRICES")
 ]

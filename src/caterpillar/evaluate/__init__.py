@@ -1,7 +1,7 @@
 """The one entry point: network, rule and machine in, an Evaluation or what does not fit out."""
 
 from caterpillar.evaluate.columns import evaluate_columns
-from caterpillar.evaluate.evaluate import MAPPINGS, check_names, evaluate
+from caterpillar.evaluate.evaluate import MAPPINGS, SWEEP_MAPPINGS, check_names, evaluate
 from caterpillar.evaluate.evaluation import Evaluation
 
-__all__ = ["MAPPINGS", "Evaluation", "check_names", "evaluate", "evaluate_columns"]
+__all__ = ["MAPPINGS", "SWEEP_MAPPINGS", "Evaluation", "check_names", "evaluate", "evaluate_columns"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from caterpillar.checks import Infeasible
 from caterpillar.cost import PriceColumns
 from caterpillar.estimate import closed_form, storage_demands
-from caterpillar.evaluate.evaluate import check_names
+from caterpillar.evaluate.evaluate import SWEEP_MAPPINGS, check_names
 from caterpillar.evaluate.evaluation import Evaluation
 from caterpillar.machine import Machine
 from caterpillar.network import Network
@@ -27,7 +27,7 @@ def evaluate_columns(
     a machine does not fit where needs_bytes exceeds has_bytes in one of them (the first is its answer), and figures
     mean nothing there, nor where prices refuse the machine. energy_by_phase is left empty.
     """
-    check_names(mapping, numerics)
+    check_names(mapping, numerics, mappings=SWEEP_MAPPINGS)
     program = rule(network)
     placed, demands = storage_demands(program, machines)
     answer = closed_form(program, machines, placed)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import PAPER, Pricing, area_mm2, energy_pj, energy_range_pj
+from caterpillar.counters import Counters
 from caterpillar.estimate import estimate
+from caterpillar.estimate.storage import activation_words, matrices, matrix_words
 from caterpillar.evaluate.evaluation import Evaluation
 from caterpillar.machine import Machine
 from caterpillar.network import Network
+from caterpillar.program import Program
 from caterpillar.rules import Rule
 
-MAPPINGS = ("paper",)
+MAPPINGS = ("paper", "best")
+SWEEP_MAPPINGS = ("paper",)  # those whose closed forms also take arrays of machines
 NUMERICS = ("fp16",)  # events count 16-bit words and half-precision multiply-adds
 
 
@@ -25,17 +32,20 @@ def evaluate(
 ) -> Evaluation | Infeasible:
     """What it takes to train a network by a rule on a machine, a sample; or what does not fit, by how much.
 
-    mapping: how the work is placed ("paper"). prices: what events cost and blocks occupy. numerics: "fp16".
-    Raises UsageError for another mapping or numerics, for a price table of another node than the machine, and where no
-    circuit of a price model keeps up with the machine's clock.
+    mapping: how the work is placed: "paper" by the paper's closed forms; "best" by the schedule that the simulator
+    executes and whose closed forms equal it (all weights lie in the PEs; sgd, fa and dfa of one sample so far).
+    prices: what events cost and blocks occupy. numerics: "fp16".
+    Raises UsageError for another mapping or numerics, for what a mapping cannot place, for a price table of another
+    node than the machine, and where no circuit of a price model keeps up with the machine's clock.
     """
     check_names(mapping, numerics)
     table = prices.of(machine)
     area = area_mm2(machine, table)
     program = rule(network)
-    answer = estimate(program, machine)
+    answer = _scheduled(program, machine) if mapping == "best" else _closed_form(program, machine)
     if isinstance(answer, Infeasible):
         return answer
+    counts = sum(answer.phases.values(), start=Counters())
     return Evaluation(
         network=network,
         rule=rule.name,
@@ -44,23 +54,57 @@ def evaluate(
         mapping=mapping,
         prices=table.name,
         numerics=numerics,
-        fits=answer.fits,
+        fits=answer.off_core_words == 0,
         macs_per_sample=program.macs_per_sample,
         cycles=answer.cycles,
-        counts=answer.counters,
-        energy_pj=energy_pj(answer.counters, table),
-        energy_range_pj=energy_range_pj(answer.counters, table),
-        energy_by_phase={phase: energy_pj(counts, table) for phase, counts in answer.phases.items()},
+        counts=counts,
+        energy_pj=energy_pj(counts, table),
+        energy_range_pj=energy_range_pj(counts, table),
+        energy_by_phase={phase: energy_pj(events, table) for phase, events in answer.phases.items()},
         area=area,
-        matrix_words=answer.storage.matrix_words,
-        activation_words=answer.storage.activation_words,
-        off_core_words=answer.storage.off_core_words,
+        matrix_words=sum(matrix_words(program, tensor) for tensor in matrices(program)),
+        activation_words=activation_words(program),
+        off_core_words=answer.off_core_words,
     )
 
 
-def check_names(mapping: str, numerics: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """A steady tick's share of a sample: cycles by cause, events by phase."""
+
+    cycles: dict[str, float]
+    phases: dict[str, Counters]
+    off_core_words: int
+
+
+def _closed_form(program: Program, machine: Machine) -> _Answer | Infeasible:
+    answer = estimate(program, machine)
+    if isinstance(answer, Infeasible):
+        return answer
+    return _Answer(cycles=answer.cycles, phases=answer.phases, off_core_words=answer.storage.off_core_words)
+
+
+def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
+    """Mapping best: all weights lie in the PEs. Cycles by kind of phase; its events are those of the whole tick."""
+    from caterpillar.estimate.schedule import predict  # numpy is slow to import
+    from caterpillar.mapping import place
+
+    schedule = place(program, machine, mapping="best")
+    if isinstance(schedule, Infeasible):
+        return schedule
+    steady = predict(program.network, machine, program.rule).steady
+    cycles: dict[str, float] = {}
+    for phase in schedule.steady.phases:
+        if phase.track == "compute":
+            kind = re.sub(r" \d+( to \d+)?", "", phase.name)
+            cycles[kind] = cycles.get(kind, 0) + phase.end - phase.start
+    cycles["between phases"] = steady.cycles - sum(cycles.values())
+    return _Answer(cycles=cycles, phases={"tick": steady.counters}, off_core_words=0)
+
+
+def check_names(mapping: str, numerics: str, *, mappings: tuple[str, ...] = MAPPINGS) -> None:
     """Raise UsageError for a mapping or an arithmetic that there is not."""
-    if mapping not in MAPPINGS:
-        raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
+    if mapping not in mappings:
+        raise UsageError(f"--mapping must be one of {', '.join(mappings)}, got {mapping!r}")
     if numerics not in NUMERICS:
         raise UsageError(f"--numerics must be one of {', '.join(NUMERICS)} on a machine, got {numerics!r}")
