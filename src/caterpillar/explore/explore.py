@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from caterpillar.checks import CaterpillarError, UsageError
-from caterpillar.explore.folder import chunk_path, open_folder
-from caterpillar.explore.plan import Epochs, Plan, plan_sweep
+from caterpillar.explore.folder import chunk_path, keep_chunk, open_folder
+from caterpillar.explore.plan import CHUNK_POINTS, Epochs, Plan, plan_sweep
 from caterpillar.explore.points import chunk_bytes, chunks
 from caterpillar.explore.query import read_results
 from caterpillar.explore.results import RESULTS, provenance, write_results
 from caterpillar.explore.sweep import Sweep
-from caterpillar.train.run_directory import replace_file
 
 LOCAL = "local"
 Progress = Callable[[str, float, float], None]
@@ -41,6 +39,7 @@ def explore(
     dask: str | None = None,
     epochs: Epochs | None = None,
     text: str | None = None,
+    chunk_points: int = CHUNK_POINTS,
     on_progress: Progress | None = None,
 ) -> Exploration:
     """Evaluate every point of a sweep, or search, into out / results.parquet; read_results reads it.
@@ -48,12 +47,13 @@ def explore(
     workers: processes, which joblib runs. dask: the address of a dask scheduler to use in their place, or "local" for a
     cluster of `workers` on this machine. The results are the same, and in the same order, whatever does the work. A
     rerun goes on with what is finished. epochs: (rule label, network name) -> epochs to sweep.accuracy_percent. text:
-    the sweep as its author wrote it, for the results' provenance (default: its words as JSON).
+    the sweep as its author wrote it, for the results' provenance (default: its words as JSON). chunk_points: what a
+    worker takes at a time, and loses if it is killed.
     Raises UsageError and SpecError before any work starts, OutputError for a folder of another sweep.
     """
     if workers < 1:
         raise UsageError(f"--workers must be an int of at least 1, got {workers}")
-    plan = plan_sweep(sweep, epochs)
+    plan = plan_sweep(sweep, epochs, chunk_points=chunk_points)
     origin = provenance(plan, sweep.as_text() if text is None else text)
     report = on_progress or _silent
     with open_folder(out, origin):
@@ -75,7 +75,7 @@ def _grid(plan: Plan, out: Path, workers: int, dask: str | None, report: Progres
     with _backend(workers, dask):
         while missing := [place for place, part in enumerate(parts) if not part.exists()]:
             try:
-                _round(plan, parts, missing, report)
+                _round(plan, parts, missing, report, shared=dask is None)
             except BrokenProcessPool:
                 if all(not parts[place].exists() for place in missing):
                     raise CaterpillarError(
@@ -85,27 +85,34 @@ def _grid(plan: Plan, out: Path, workers: int, dask: str | None, report: Progres
     return parts
 
 
-def _round(plan: Plan, parts: list[Path], missing: list[int], report: Progress) -> None:
+def _round(plan: Plan, parts: list[Path], missing: list[int], report: Progress, *, shared: bool) -> None:
+    """The missing chunks. Processes, which share our disk, write them; from elsewhere their bytes come here.
+
+    What processes send back is so short that it is written in one piece: joblib would wait for ever for the rest of a
+    message whose sender was killed.
+    """
     from joblib import Parallel, delayed
 
     run: Any = Parallel(return_as="generator_unordered", pre_dispatch="2 * n_jobs")
     done = len(parts) - len(missing)
-    for place, content in run(delayed(_numbered)(plan, place) for place in missing):
-        replace_file(parts[place], partial(_write, content))
+    for place, content in run(delayed(_chunk)(plan, place, parts[place] if shared else None) for place in missing):
+        if content is not None:
+            keep_chunk(parts[place], content)
         done += 1
         report(f"{done} of {len(parts)} chunks", done, len(parts))
-
-
-def _write(content: bytes, file: IO[bytes]) -> None:
-    file.write(content)
 
 
 def _silent(*_: object) -> None:
     pass
 
 
-def _numbered(plan: Plan, place: int) -> tuple[int, bytes]:
-    return place, chunk_bytes(plan, place)
+def _chunk(plan: Plan, place: int, path: Path | None) -> tuple[int, bytes | None]:
+    """Evaluate a chunk into path, or without one into bytes."""
+    content = chunk_bytes(plan, place)
+    if path is None:
+        return place, content
+    keep_chunk(path, content)
+    return place, None
 
 
 @contextmanager

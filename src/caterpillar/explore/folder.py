@@ -32,6 +32,8 @@ def open_folder(path: Path, origin: dict[str, str]) -> Generator[None]:
         raise OutputError(f"--out {path} cannot be made: {error.strerror}") from None
     lock = lock_folder(path)
     try:
+        for stray in path.glob("chunks/*.parquet.*"):  # of workers that were killed; hidden ones too
+            stray.unlink(missing_ok=True)
         if (path / ABOUT).exists():
             _refuse_another(path, origin)
         else:
@@ -59,3 +61,13 @@ def _refuse_another(path: Path, origin: dict[str, str]) -> None:
 def chunk_path(path: Path, place: int) -> Path:
     """Where a chunk is kept."""
     return path / "chunks" / f"{place:06d}.parquet"
+
+
+def keep_chunk(path: Path, content: bytes) -> None:
+    """Put a finished chunk in its place. Raises OutputError.
+
+    The name beside it is the process's own: a worker that outlives its killed driver does not meet the next one's.
+    """
+    own = path.with_name(f"{path.name}.{os.getpid()}")
+    replace_file(own, lambda file: file.write(content))
+    own.replace(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from caterpillar.checks import SpecError, UsageError
 from caterpillar.cost import Prices, Pricing, area_mm2, parse_prices
-from caterpillar.evaluate import check_names
+from caterpillar.evaluate import SWEEP_MAPPINGS, check_names
 from caterpillar.explore.quantities import QUANTITIES, TO_ACCURACY, Sense
 from caterpillar.explore.sweep import Sweep, refuse_unknown
 from caterpillar.explore.values import values_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SINGLE = {"sgd", "cp"}  # these take single samples: batches are mbgd's and mbcp's
 FIELDS = {limit.field: limit for limit in LIMITS}
+CHUNK_POINTS = 65_536  # about a second's work, and what a kill can lose
 MOST_POINTS = 1_000_000_000
 MOST_TO_SEARCH = 2**62  # so that a point's number fits a word
 MOST_WORKS = 100_000
@@ -78,6 +79,7 @@ class Plan:
     accuracy_percent: float | None
     search: Search | None
     seed: int
+    chunk_points: int
 
     @property
     def machines(self) -> int:
@@ -130,16 +132,19 @@ class Plan:
             "accuracy_percent": self.accuracy_percent,
             "search": None if self.search is None else asdict(self.search),
             "seed": self.seed,
+            "chunk_points": self.chunk_points,
         }
 
 
-def plan_sweep(sweep: Sweep, epochs: Epochs | None = None) -> Plan:
+def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int = CHUNK_POINTS) -> Plan:
     """Check a sweep. epochs: (rule label, network name) -> epochs to accuracy_percent, for objectives to accuracy.
 
+    chunk_points: what a worker takes at a time.
     Raises UsageError or SpecError that names the word, its value and what is allowed.
     """
     _whole("epoch_samples", sweep.epoch_samples, 1, 10**12)
     _whole("seed", sweep.seed, 0, 2**32 - 1)
+    _whole("chunk_points", chunk_points, 1, 10**7)
     base, axes, follows = _machine(sweep.machine)
     objectives = _objectives(sweep.objectives)
     constraints, must_fit = _constraints(sweep.constraints)
@@ -157,6 +162,7 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None) -> Plan:
         accuracy_percent=accuracy,
         search=_search(sweep.search),
         seed=sweep.seed,
+        chunk_points=chunk_points,
     )
     if plan.search is None and plan.points > MOST_POINTS:
         raise UsageError(f"the sweep has {plan.points:,} points, the most is {MOST_POINTS:,}: give it a [search]")
@@ -172,7 +178,7 @@ def _works(sweep: Sweep, epochs: Epochs) -> tuple[Work, ...]:
     mappings, numerics = values_of(sweep.mapping, "mapping"), values_of(sweep.numerics, "numerics")
     for mapping in mappings:
         for arithmetic in numerics:
-            check_names(mapping, arithmetic)
+            check_names(mapping, arithmetic, mappings=SWEEP_MAPPINGS)
     rules = _rules(values_of(sweep.rule, "rule"), values_of(sweep.batch, "batch"))
     if len(networks) * len(rules) * len(prices) > MOST_WORKS:
         raise UsageError(f"networks x rules x batches x prices must be at most {MOST_WORKS:,}")

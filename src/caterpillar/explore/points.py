@@ -23,25 +23,17 @@ J_PER_PJ = 1e-12
 NAMES = ("network", "rule", "prices", "mapping", "numerics")
 MACHINE_FIELDS = tuple(field.name for field in fields(Machine) if field.name != "name")
 
-# A block of machines is long enough for NumPy, a chunk short enough to be lost: about a second's work, 20 MB.
-BLOCK_MACHINES = 16_384
-CHUNK_POINTS = 65_536
+BLOCK_MACHINES = 16_384  # long enough for NumPy, and its arrays still fit a processor's cache
 
 
 def chunks(plan: Plan) -> list[tuple[range, range]]:
     """The grid in chunks of (machines, works), in their order."""
-    blocks = [
-        range(first, min(first + BLOCK_MACHINES, plan.machines)) for first in range(0, plan.machines, BLOCK_MACHINES)
-    ]
-    return [
-        (block, range(first, min(first + _works(block), len(plan.works))))
-        for block in blocks
-        for first in range(0, len(plan.works), _works(block))
-    ]
-
-
-def _works(block: range) -> int:
-    return max(1, CHUNK_POINTS // len(block))
+    length, found = min(BLOCK_MACHINES, plan.chunk_points), list[tuple[range, range]]()
+    for first in range(0, plan.machines, length):
+        block = range(first, min(first + length, plan.machines))
+        works = max(1, plan.chunk_points // len(block))
+        found += [(block, range(w, min(w + works, len(plan.works)))) for w in range(0, len(plan.works), works)]
+    return found
 
 
 def chunk_bytes(plan: Plan, place: int) -> bytes:
@@ -122,9 +114,10 @@ def _one_work(
         columns = {
             name: np.where(reason < 0, value, np.nan) for name, value in _quantities(plan, work, evaluation).items()
         }
-        for text, unmet in _unmet(plan, work, columns):
-            reason[(reason < 0) & unmet] = len(texts)
-            texts.append(text)
+    columns["pes"] = _whole(machines.pes, length)
+    for text, unmet in _unmet(plan, work, columns):
+        reason[(reason < 0) & unmet] = len(texts)
+        texts.append(text)
     return columns | {"reason": reason, "needs_bytes": needs, "has_bytes": has}, texts
 
 
@@ -172,7 +165,6 @@ def _quantities(plan: Plan, work: Work, evaluation: Evaluation) -> dict[str, Any
         "gflops": evaluation.gflops,
         "gflops_per_watt": evaluation.gflops_per_watt,
         "gflops_per_mm2": evaluation.gflops_per_mm2,
-        "pes": evaluation.machine.pes,
         "off_core_words": evaluation.off_core_words,
     }
 

@@ -83,9 +83,12 @@ def parse_query(query: str, columns: Sequence[str]) -> Any:
     """The pyarrow expression of a query over columns. Raises UsageError for what is not in the grammar."""
     try:
         tree = ast.parse(query.strip(), mode="eval")
-        return _condition(tree.body, columns)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UsageError(f"--query is no expression: {query!r}") from None
+    try:
+        return _condition(tree.body, columns)
+    except RecursionError:
+        raise UsageError("--query is too deep") from None
 
 
 def _condition(node: ast.expr, columns: Sequence[str]) -> Any:
