@@ -12,7 +12,8 @@ from numba import njit
 
 from caterpillar.checks import SpecError
 from caterpillar.numerics import Array, elementwise, fma, from_storage, to_storage
-from caterpillar.numerics.vector import Arithmetic, add, has_avx512, mul, stored
+from caterpillar.numerics.arithmetic_type import Arithmetic, has_avx512
+from caterpillar.numerics.vector import add, mul, stored
 
 DATA = Path(__file__).parent / "data"
 PATHS = [False] + ([True] if has_avx512() else [])

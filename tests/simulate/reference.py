@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 
 from caterpillar.numerics import GemvOrder, Order
+from caterpillar.numerics.arithmetic_type import Arithmetic
 from caterpillar.numerics.functions import divide, exp_negative
-from caterpillar.numerics.vector import Arithmetic, add, fma
+from caterpillar.numerics.vector import add, fma
 
 HALF = Arithmetic("fp16", "tests/simulate/reference")
 

@@ -8,7 +8,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping import isa
 from caterpillar.mapping.builder import READ, WRITE, Builder
 from caterpillar.mapping.schedule import expand
-from caterpillar.numerics.vector import Arithmetic
+from caterpillar.numerics.arithmetic_type import Arithmetic
 from caterpillar.simulate.engine import PIPELINE, execute
 from caterpillar.simulate.hazards import walk
 

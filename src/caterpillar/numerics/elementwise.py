@@ -11,8 +11,9 @@ from numba import njit
 
 from caterpillar.numerics import functions
 from caterpillar.numerics.arithmetic import Array, Numerics, sum_dtype, wide_dtype
-from caterpillar.numerics.vector import LANES, Arithmetic, load, sources_digest, store
+from caterpillar.numerics.arithmetic_type import LANES, Arithmetic, sources_digest
 from caterpillar.numerics.vector import fma as fma_of_vectors
+from caterpillar.numerics.vector import load, store
 
 DIGEST = sources_digest(Path(__file__).parent)
 RELU, TANH, SIGMOID, EXP = functions.RELU, functions.TANH, functions.SIGMOID, 3

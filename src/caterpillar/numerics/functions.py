@@ -22,7 +22,8 @@ import math
 import numpy as np
 from numba import njit
 
-from caterpillar.numerics.vector import add, by_width, div, float_bits, fma, mul, number, power_of_two
+from caterpillar.numerics.constants import by_width, float_bits, number, power_of_two
+from caterpillar.numerics.vector import add, div, fma, mul
 
 RECIPROCALS = tuple(float(np.float16(1 / (1 + (k + 0.5) / 64))) for k in range(64))
 INVERSE_FACTORIALS = tuple(1 / math.factorial(n) for n in range(14))

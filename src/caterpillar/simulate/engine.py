@@ -13,8 +13,9 @@ import numpy as np
 from numba import njit
 
 from caterpillar.mapping import isa
+from caterpillar.numerics.constants import number
 from caterpillar.numerics.functions import divide, exp_negative
-from caterpillar.numerics.vector import add, fma, load, load_weights, mul, number, splat, store, store_weights
+from caterpillar.numerics.vector import add, fma, load, load_weights, mul, splat, store, store_weights
 from caterpillar.simulate.hazards import (
     A_ADDRESS,
     A_OP,

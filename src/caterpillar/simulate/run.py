@@ -16,7 +16,7 @@ from caterpillar.counters import Counters
 from caterpillar.mapping import isa
 from caterpillar.mapping.layout import weight_indices
 from caterpillar.mapping.schedule import Schedule, expand
-from caterpillar.numerics.vector import Arithmetic, sources_digest
+from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
 from caterpillar.simulate.engine import PIPELINE, execute
 from caterpillar.simulate.hazards import walk
 

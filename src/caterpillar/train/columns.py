@@ -8,7 +8,7 @@ KINDS = {"matrix": MATRIX, "finish": FINISH, "direct": DIRECT, "output": OUTPUT}
 # T begins with the run's numbers, and with where its other parts start: in T itself, SCRATCH in F, AHEAD in W
 (BATCH, SAMPLES, BATCHES, CODE, SKIP, THREADS, DEPTH, STEPS) = range(8)
 (LAYER_ROWS, STEP_ROWS, ORDER, LABELS, LISTS, LIST_WORDS, STATUS) = range(8, 15)
-(SCRATCH, SCRATCH_WORDS, AHEAD, AHEAD_WORDS, ORDERED, HEADER) = range(15, 21)
+(SCRATCH, SCRATCH_WORDS, AHEAD, AHEAD_WORDS, ORDERED, SEED, BATCHES_BEFORE, HEADER) = range(15, 23)
 
 # A step's row; a lag of -1 means that the operation is absent; its constants lie in F
 (KIND, LAYER, LAG, OUTPUT_LAYER, BARRIER, BACKWARD_LAG, UPDATE_LAG, FORWARD_LAG) = range(8)

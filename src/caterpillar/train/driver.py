@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from numba import njit
 
+from caterpillar.numerics.constants import number
 from caterpillar.numerics.functions import RELU, activate, divide, exp_negative, log, through_slope
-from caterpillar.numerics.vector import add, keep_apart, number, stored
+from caterpillar.numerics.vector import add, keep_apart, stored
 from caterpillar.train import columns as c
 from caterpillar.train.barrier import wait
 from caterpillar.train.kernels import backward_rows, list_rows, relu_activations, relu_errors
@@ -91,7 +92,7 @@ def direct_step(ar, T, F, W, layer, output_layer, k, count, panel, thread, tick)
     first, last = T[row + c.FIRST + panel], T[row + c.LAST + panel]
     width, stride = T[row + c.FEEDBACK_WIDTH], T[row + c.FEEDBACK_STRIDE]
     for s in range(count):
-        h, d, e = activation_at(T, layer, k, s), error_at(T, layer, k, s), error_at(T, output_layer, k, s)
+        h, d, e = (activation_at(T, layer, k, s), error_at(T, layer, k, s), error_at(T, output_layer, k, s))
         if T[c.ORDERED]:
             order, room = T[row + c.FEEDBACK_ORDER], sums + T[row + c.PAD]
             ordered_backward(ar, T, F, W, order, first, last, T[row + c.FEEDBACK], stride, e, sums, room)

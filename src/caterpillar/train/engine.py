@@ -14,7 +14,7 @@ from caterpillar import numerics
 from caterpillar.checks import Diverged
 from caterpillar.datasets import Samples
 from caterpillar.numerics import Array, GemvOrder, Order
-from caterpillar.numerics.vector import Arithmetic, sources_digest
+from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
 from caterpillar.program import Program
 from caterpillar.rules.rule import forward_passes
 from caterpillar.train import columns as c
@@ -77,7 +77,7 @@ class Engine:
     def run_epoch(self, epoch: int, on_progress: Callable[[int], None] | None) -> tuple[float, float]:
         """Train one epoch (from 1); its mean loss and the seconds it took. Raises Diverged."""
         runner = self._trainer
-        runner.set_order(shuffled(self._settings.seed, epoch, runner.samples))
+        runner.start_epoch(epoch, shuffled(self._settings.seed, epoch, runner.samples))
         seconds = runner.run(epoch, on_progress)
         for layer, weights in enumerate(self.state(epoch).weights, start=1):
             if not np.isfinite(numerics.from_storage(weights, self._settings.numerics)).all():
@@ -115,7 +115,7 @@ class Engine:
         T, F = layout.new_tables(program, lower(program), self._matrices, samples, self._settings, self._order)
         W = self._matrices.buffer
         halves_as_bits = W.view(np.uint16) if W.dtype == np.float16 else W
-        arithmetic = Arithmetic(self._settings.numerics, DIGEST)
+        arithmetic = Arithmetic(self._settings.numerics, DIGEST, stochastic=self._settings.stochastic_rounding)
         return Runner(arithmetic, (T, F, halves_as_bits), program.ticks(len(samples)), self._pool)
 
 
@@ -125,16 +125,17 @@ class Runner:
     def __init__(
         self, arithmetic: Arithmetic, buffers: tuple[Array, Array, Array], ticks: int, pool: ThreadPoolExecutor | None
     ) -> None:
-        self._arithmetic, self._buffers, self._table, self._pool = arithmetic, buffers, buffers[0], pool
+        self._arithmetic, self._buffers, self._table, self._pool = (arithmetic, buffers, buffers[0], pool)
         self.totals = np.zeros(2, np.float64)
         self._sync = layout.aligned(8, np.int64)
         self.ticks, self.samples = ticks, int(self._table[c.SAMPLES])
         self._chunk = 16
-        self.set_order(np.arange(self.samples))
+        self.start_epoch(1, np.arange(self.samples))
         self._call(0, 0)  # compiles, or loads from the cache
 
-    def set_order(self, order: Array) -> None:
-        """In which order to visit the samples."""
+    def start_epoch(self, epoch: int, order: Array) -> None:
+        """Take note of the epoch (from 1) and of the order in which it visits the samples."""
+        self._table[c.BATCHES_BEFORE] = (epoch - 1) * self._table[c.BATCHES]
         start = self._table[c.ORDER]
         self._table[start : start + self.samples] = order
 
@@ -164,7 +165,7 @@ class Runner:
             other.result()
 
     def _check(self, epoch: int) -> None:
-        start, count = int(self._table[c.STATUS]), int(self._table[c.THREADS]) * c.STATUS_WORDS
+        start, count = (int(self._table[c.STATUS]), int(self._table[c.THREADS]) * c.STATUS_WORDS)
         found = [row for row in self._table[start : start + count].reshape(-1, c.STATUS_WORDS).tolist() if row[0]]
         if found:
             _, tick, layer, what = min(found, key=lambda row: row[1])[:4]

@@ -1,8 +1,9 @@
 """Kernels for one sample at a time, on one panel of a matrix.
 
 T is the table of integers, F holds floats, W matrices in the storage format. A panel is stored by rows, padded to whole
-vectors with zeros: row i is W[base + i * stride :][:width]. T[rows : rows + count] lists the rows to visit, upwards;
-rows that are left out would have added zeros. Vectorised across outputs, so no sum changes its order.
+vectors with zeros: row i starts at W[base + i * stride] and is width long. T[rows : rows + count] lists the rows to
+visit, upwards; rows that are left out would have added zeros. key, number and columns are for stochastic rounding: W_ij
+of the panel is weight number + i * columns + j of its layer. Vectorised across outputs, so no sum changes its order.
 """
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 from numba import njit
 
+from caterpillar.numerics.stochastic import fma_update
+from caterpillar.numerics.sums import store_tree_sums, tree_sum
 from caterpillar.numerics.vector import (
     add,
     fma,
@@ -22,11 +25,9 @@ from caterpillar.numerics.vector import (
     mul,
     splat,
     store,
-    store_tree_sums,
     store_weights,
     stored,
     taint,
-    tree_sum,
     where_positive,
     zeros,
 )
@@ -71,7 +72,7 @@ def forward_rows(ar, T, F, W, rows, count, base, width, stride, h, a):
             splat(ar, item(F, h + i2)),
             splat(ar, item(F, h + i3)),
         )
-        p0, p1, p2, p3 = base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride
+        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
         for j in range(0, width, 16):
             sums = fma(ar, h0, load_weights(ar, W, p0 + j), load(ar, F, a + j))
             sums = fma(ar, h1, load_weights(ar, W, p1 + j), sums)
@@ -93,7 +94,7 @@ def backward_rows(ar, T, F, W, rows, count, base, width, stride, d, part):
     k = rows
     while k + 4 <= rows + count:
         i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
-        p0, p1, p2, p3 = base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride
+        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
         s0, s1, s2, s3 = zeros(ar), zeros(ar), zeros(ar), zeros(ar)
         for j in range(0, width, 16):
             dj = load(ar, F, d + j)
@@ -112,26 +113,28 @@ def backward_rows(ar, T, F, W, rows, count, base, width, stride, d, part):
 
 
 @njit(nogil=True)
-def update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, rate):
+def update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, rate, key, number, columns):
     """W_ij <- fma(-u_i, d_j, W_ij) with u_i = rate h_i, rounded (rate d would be subnormal in half)."""
     keep_apart()
     for k in range(rows, rows + count):
         i = T[k]
         u, p = splat(ar, -mul(ar, rate, item(F, h + i))), base + i * stride
         for j in range(0, width, 16):
-            store_weights(ar, W, p + j, fma(ar, u, load(ar, F, d + j), load_weights(ar, W, p + j)))
+            w = fma_update(ar, u, load(ar, F, d + j), load_weights(ar, W, p + j), key, number + i * columns + j)
+            store_weights(ar, W, p + j, w)
 
 
 @njit(nogil=True)
-def backward_update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rate):
+def backward_update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rate, key, number, columns):
     """backward_rows and update_rows in one: each weight is read once."""
     keep_apart()
     k = rows
     while k + 4 <= rows + count:
         i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
-        p0, p1, p2, p3 = base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride
-        u0, u1 = splat(ar, -mul(ar, rate, item(F, h + i0))), splat(ar, -mul(ar, rate, item(F, h + i1)))
-        u2, u3 = splat(ar, -mul(ar, rate, item(F, h + i2))), splat(ar, -mul(ar, rate, item(F, h + i3)))
+        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
+        u0, u1 = (splat(ar, -mul(ar, rate, item(F, h + i0))), splat(ar, -mul(ar, rate, item(F, h + i1))))
+        u2, u3 = (splat(ar, -mul(ar, rate, item(F, h + i2))), splat(ar, -mul(ar, rate, item(F, h + i3))))
+        n0, n1, n2, n3 = (number + i0 * columns, number + i1 * columns, number + i2 * columns, number + i3 * columns)
         s0, s1, s2, s3 = zeros(ar), zeros(ar), zeros(ar), zeros(ar)
         for j in range(0, width, 16):
             dj = load(ar, F, d + j)
@@ -139,29 +142,30 @@ def backward_update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, pa
             w2, w3 = load_weights(ar, W, p2 + j), load_weights(ar, W, p3 + j)
             s0, s1 = fma(ar, dj, w0, s0), fma(ar, dj, w1, s1)
             s2, s3 = fma(ar, dj, w2, s2), fma(ar, dj, w3, s3)
-            store_weights(ar, W, p0 + j, fma(ar, u0, dj, w0))
-            store_weights(ar, W, p1 + j, fma(ar, u1, dj, w1))
-            store_weights(ar, W, p2 + j, fma(ar, u2, dj, w2))
-            store_weights(ar, W, p3 + j, fma(ar, u3, dj, w3))
+            store_weights(ar, W, p0 + j, fma_update(ar, u0, dj, w0, key, n0 + j))
+            store_weights(ar, W, p1 + j, fma_update(ar, u1, dj, w1, key, n1 + j))
+            store_weights(ar, W, p2 + j, fma_update(ar, u2, dj, w2, key, n2 + j))
+            store_weights(ar, W, p3 + j, fma_update(ar, u3, dj, w3, key, n3 + j))
         store_tree_sums(ar, F, part + i0, part + i1, part + i2, part + i3, s0, s1, s2, s3)
         k += 4
     count -= k - rows
     backward_rows(ar, T, F, W, k, count, base, width, stride, d, part)
-    update_rows(ar, T, F, W, k, count, base, width, stride, h, d, rate)
+    update_rows(ar, T, F, W, k, count, base, width, stride, h, d, rate, key, number, columns)
 
 
 @njit(nogil=True)
-def one_pass_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rate, entering, a):
+def one_pass_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rate, entering, a, key, number, columns):
     """backward_update_rows with h and d, then forward_rows with the activations at entering, in one read."""
     keep_apart()
     k = rows
     while k + 4 <= rows + count:
         i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
-        p0, p1, p2, p3 = base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride
-        u0, u1 = splat(ar, -mul(ar, rate, item(F, h + i0))), splat(ar, -mul(ar, rate, item(F, h + i1)))
-        u2, u3 = splat(ar, -mul(ar, rate, item(F, h + i2))), splat(ar, -mul(ar, rate, item(F, h + i3)))
+        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
+        u0, u1 = (splat(ar, -mul(ar, rate, item(F, h + i0))), splat(ar, -mul(ar, rate, item(F, h + i1))))
+        u2, u3 = (splat(ar, -mul(ar, rate, item(F, h + i2))), splat(ar, -mul(ar, rate, item(F, h + i3))))
         e0, e1 = splat(ar, item(F, entering + i0)), splat(ar, item(F, entering + i1))
         e2, e3 = splat(ar, item(F, entering + i2)), splat(ar, item(F, entering + i3))
+        n0, n1, n2, n3 = (number + i0 * columns, number + i1 * columns, number + i2 * columns, number + i3 * columns)
         s0, s1, s2, s3 = zeros(ar), zeros(ar), zeros(ar), zeros(ar)
         for j in range(0, width, 16):
             dj = load(ar, F, d + j)
@@ -169,8 +173,10 @@ def one_pass_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rat
             w2, w3 = load_weights(ar, W, p2 + j), load_weights(ar, W, p3 + j)
             s0, s1 = fma(ar, dj, w0, s0), fma(ar, dj, w1, s1)
             s2, s3 = fma(ar, dj, w2, s2), fma(ar, dj, w3, s3)
-            w0, w1 = stored(ar, fma(ar, u0, dj, w0)), stored(ar, fma(ar, u1, dj, w1))
-            w2, w3 = stored(ar, fma(ar, u2, dj, w2)), stored(ar, fma(ar, u3, dj, w3))
+            w0 = stored(ar, fma_update(ar, u0, dj, w0, key, n0 + j))
+            w1 = stored(ar, fma_update(ar, u1, dj, w1, key, n1 + j))
+            w2 = stored(ar, fma_update(ar, u2, dj, w2, key, n2 + j))
+            w3 = stored(ar, fma_update(ar, u3, dj, w3, key, n3 + j))
             sums = fma(ar, e1, w1, fma(ar, e0, w0, load(ar, F, a + j)))
             store(ar, F, a + j, fma(ar, e3, w3, fma(ar, e2, w2, sums)))
             store_weights(ar, W, p0 + j, w0)
@@ -181,7 +187,7 @@ def one_pass_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rat
         k += 4
     count -= k - rows
     backward_rows(ar, T, F, W, k, count, base, width, stride, d, part)
-    update_rows(ar, T, F, W, k, count, base, width, stride, h, d, rate)
+    update_rows(ar, T, F, W, k, count, base, width, stride, h, d, rate, key, number, columns)
     forward_rows(ar, T, F, W, k, count, base, width, stride, entering, a)
 
 

@@ -154,13 +154,13 @@ def new_tables(
     widest = max(spread(size, batch) for size in network.sizes)
     head = np.zeros(c.HEADER, np.int64)
     integers.take(c.HEADER)
-    head[c.BATCH], head[c.SAMPLES], head[c.BATCHES] = batch, len(samples), -(-len(samples) // batch)
-    head[c.CODE], head[c.SKIP] = c.ACTIVATION_CODES[network.activation], settings.skip_zeros
+    head[c.BATCH], head[c.SAMPLES], head[c.BATCHES] = (batch, len(samples), -(-len(samples) // batch))
+    head[c.CODE], head[c.SKIP] = (c.ACTIVATION_CODES[network.activation], settings.skip_zeros)
     head[c.THREADS], head[c.ORDERED] = settings.threads, order is not None
-    head[c.DEPTH], head[c.STEPS] = network.depth, len(steps)
+    head[c.DEPTH], head[c.STEPS], head[c.SEED] = (network.depth, len(steps), settings.seed)
     head[c.LAYER_ROWS] = integers.take((network.depth + 1) * c.LAYER_COLUMNS)
     head[c.STEP_ROWS] = integers.take(len(steps) * c.STEP_COLUMNS)
-    head[c.ORDER], head[c.LABELS] = integers.take(len(samples)), integers.take(len(samples))
+    head[c.ORDER], head[c.LABELS] = (integers.take(len(samples)), integers.take(len(samples)))
     head[c.LIST_WORDS] = 2 * padded(max(widest, batch))  # two lists
     head[c.LISTS] = integers.take(settings.threads * int(head[c.LIST_WORDS]))
     head[c.STATUS] = integers.take(settings.threads * c.STATUS_WORDS)
@@ -170,7 +170,7 @@ def new_tables(
     head[c.SCRATCH_WORDS] = widest + _most_sums(order)
     head[c.SCRATCH] = floats.take(settings.threads * int(head[c.SCRATCH_WORDS]))
     head[c.AHEAD], head[c.AHEAD_WORDS] = matrices.ahead, matrices.ahead_words
-    T, F = aligned(integers.size, np.int64), aligned(floats.size, wide_dtype(settings.numerics))
+    T, F = (aligned(integers.size, np.int64), aligned(floats.size, wide_dtype(settings.numerics)))
     T[: c.HEADER] = head
     for start, values in ((c.LAYER_ROWS, layers), (c.STEP_ROWS, step_rows), (c.LABELS, samples.labels)):
         T[head[start] : head[start] + values.size] = values.ravel()
@@ -189,7 +189,7 @@ def _layer_rows(program: Program, steps: Sequence[Step], matrices: Matrices, flo
     sizes, batch = program.network.sizes, program.batch
     rows = np.zeros((len(sizes), c.LAYER_COLUMNS), np.int64)
     for layer, size in enumerate(sizes):
-        row, words, before = rows[layer], spread(size, batch), spread(sizes[layer - 1], batch)
+        row, words, before = (rows[layer], spread(size, batch), spread(sizes[layer - 1], batch))
         row[c.SIZE], row[c.PAD] = size, words
         if layer == 0:
             row[c.ACTIVATION] = floats.take(samples * words)
@@ -201,7 +201,7 @@ def _layer_rows(program: Program, steps: Sequence[Step], matrices: Matrices, flo
         )
         for column, buffer, each in buffers:
             count = slots(steps, buffer)
-            row[column], row[column + 1] = floats.take(count * batch * each), max(count, 1)
+            row[column], row[column + 1] = (floats.take(count * batch * each), max(count, 1))
         _panels(row, matrices, layer - 1)
     return rows
 
@@ -209,7 +209,7 @@ def _layer_rows(program: Program, steps: Sequence[Step], matrices: Matrices, flo
 def _panels(row: Array, matrices: Matrices, index: int) -> None:
     row[c.PANEL_COUNT] = len(matrices.weights[index].panels)
     for panel, (first, last, stride, base) in enumerate(matrices.weights[index].panels):
-        row[c.FIRST + panel], row[c.LAST + panel], row[c.WIDTH + panel] = first, last, padded(last - first)
+        row[c.FIRST + panel], row[c.LAST + panel], row[c.WIDTH + panel] = (first, last, padded(last - first))
         row[c.STRIDE + panel], row[c.WEIGHT + panel] = stride, base
     for column, stored in ((c.VELOCITY, matrices.velocity[index]), (c.FEEDBACK, matrices.feedback[index])):
         row[column : column + len(stored.bases)] = stored.bases
@@ -252,7 +252,7 @@ def _update_constants(row: Array, update: Update, batch: int, size: int, learnin
     row[c.RATE] = learning_rate / (batch if update.momentum else size)
     row[c.BOOST] = batch / size
     row[c.MOMENTUM] = update.momentum
-    row[c.VELOCITY_SCALE], row[c.GRADIENT_SCALE] = update.velocity_scale, update.gradient_scale
+    row[c.VELOCITY_SCALE], row[c.GRADIENT_SCALE] = (update.velocity_scale, update.gradient_scale)
 
 
 def _place_orders(layers: Array, order: Order | None, integers: Room) -> list[tuple[int, list[int]]]:
@@ -273,7 +273,7 @@ def _order_words(gemv: GemvOrder, inputs: int) -> list[int]:
     panels = len(gemv.bounds) - 1
     forward = (gemv.forward_lanes, int(gemv.forward_combine == "tree"))
     backward = (gemv.backward_lanes, int(gemv.backward_combine == "tree"))
-    first = (gemv.forward_first or (0,) * panels), (gemv.backward_first or (0,) * inputs)
+    first = ((gemv.forward_first or (0,) * panels), (gemv.backward_first or (0,) * inputs))
     panel_words = [*gemv.bounds, *first[0], *first[1]]
     blocks = gemv.input_bounds or (0, inputs)
     block_words = [gemv.block_lanes or 0, len(blocks) - 1, *blocks]

@@ -20,7 +20,7 @@ from caterpillar.train.kernels import (
     update_rows,
 )
 from caterpillar.train.ordered import ordered_backward, ordered_forward
-from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at
+from caterpillar.train.places import activation_at, batch_size, error_at, layer_row, parts_at, random_key
 
 
 @njit(inline="always")
@@ -33,7 +33,7 @@ def _present(T, lag, tick):
 def matrix_step(ar, T, F, W, step, panel, thread, tick):
     """Backward, update and forward, block after block."""
     layer = T[step + c.LAYER]
-    inputs, stride = T[layer_row(T, layer - 1) + c.SIZE], T[layer_row(T, layer) + c.STRIDE + panel]
+    inputs, stride = (T[layer_row(T, layer - 1) + c.SIZE], T[layer_row(T, layer) + c.STRIDE + panel])
     backward = _present(T, T[step + c.BACKWARD_LAG], tick)
     update = _present(T, T[step + c.UPDATE_LAG], tick)
     forward = _present(T, T[step + c.FORWARD_LAG], tick)
@@ -66,17 +66,18 @@ def _one_pass(ar, T, F, W, step, panel, thread, tick, backward):
     h, d = activation_at(T, layer - 1, k, 0), error_at(T, layer, k, 0) + column
     unread = T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS]
     part = parts_at(T, layer, k, 0, panel) if backward else unread
-    e, a = activation_at(T, layer - 1, entering, 0), activation_at(T, layer, entering, 0) + column
+    e, a = (activation_at(T, layer - 1, entering, 0), activation_at(T, layer, entering, 0) + column)
     skip = T[c.SKIP] and (not backward or T[c.CODE] == RELU)
     found = list_either(T, rows, F, h, e, 0, inputs, skip)
     rate = F[T[step + c.CONSTANTS] + c.RATE]
-    one_pass_rows(ar, T, F, W, rows, found, base, width, stride, h, d, part, rate, e, a)
+    key, columns = random_key(T, layer, k), T[row + c.SIZE]
+    one_pass_rows(ar, T, F, W, rows, found, base, width, stride, h, d, part, rate, e, a, key, column, columns)
 
 
 @njit(nogil=True)
 def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused):
     """Through the weights or the feedback; fused: and the update of one sample."""
-    layer, k, rows = T[step + c.LAYER], tick - T[step + c.BACKWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
+    layer, k, rows = (T[step + c.LAYER], tick - T[step + c.BACKWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS])
     row, feedback = layer_row(T, layer), T[step + c.THROUGH_FEEDBACK]
     base = T[row + (c.FEEDBACK if feedback else c.WEIGHT) + panel]
     width, stride = T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
@@ -95,7 +96,8 @@ def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused)
         found = list_rows(T, rows, F, h, first, last, T[c.SKIP] and T[c.CODE] == RELU)
         if fused:
             rate = F[T[step + c.CONSTANTS] + c.RATE]
-            backward_update_rows(ar, T, F, W, rows, found, base, width, stride, h, d, part, rate)
+            key, number, columns = (random_key(T, layer, k), T[row + c.FIRST + panel], T[row + c.SIZE])
+            backward_update_rows(ar, T, F, W, rows, found, base, width, stride, h, d, part, rate, key, number, columns)
         else:
             backward_rows(ar, T, F, W, rows, found, base, width, stride, d, part)
 
@@ -103,29 +105,33 @@ def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused)
 @njit(nogil=True)
 def _update(ar, T, F, W, step, panel, thread, tick, first, last, count):
     """Of one sample without momentum, or by the sum over a batch."""
-    layer, k, rows = T[step + c.LAYER], tick - T[step + c.UPDATE_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
-    row, constants, ds = layer_row(T, layer), T[step + c.CONSTANTS], rows + T[c.LIST_WORDS] // 2
-    base, width, stride = T[row + c.WEIGHT + panel], T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
+    layer, k, rows = (T[step + c.LAYER], tick - T[step + c.UPDATE_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS])
+    row, constants, ds = (layer_row(T, layer), T[step + c.CONSTANTS], rows + T[c.LIST_WORDS] // 2)
+    base, width, stride = (T[row + c.WEIGHT + panel], T[row + c.WIDTH + panel], T[row + c.STRIDE + panel])
     for s in range(count):
         T[rows + s] = activation_at(T, layer - 1, k, s)
         T[ds + s] = error_at(T, layer, k, s) + T[row + c.FIRST + panel]
+    key, number, columns = (random_key(T, layer, k), T[row + c.FIRST + panel], T[row + c.SIZE])
     if T[c.BATCH] == 1 and not T[step + c.HAS_VELOCITY]:
         h, d = T[rows], T[ds]
         found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
-        update_rows(ar, T, F, W, rows, found, base, width, stride, h, d, F[constants + c.RATE])
+        rate = F[constants + c.RATE]
+        update_rows(ar, T, F, W, rows, found, base, width, stride, h, d, rate, key, number, columns)
         return
     if k == T[c.BATCHES] - 1:
         constants += c.RATE_COLUMNS
     velocity = T[row + c.VELOCITY + panel]
-    batch_update(ar, T, F, W, rows, ds, count, base, velocity, width, stride, first, last, constants)
+    batch_update(
+        ar, T, F, W, rows, ds, count, base, velocity, width, stride, first, last, constants, key, number, columns
+    )
 
 
 @njit(nogil=True)
 def _forward(ar, T, F, W, step, panel, thread, tick, first, last, count):
     """With the weights as they are, or as momentum will have made them."""
-    layer, k, rows = T[step + c.LAYER], tick - T[step + c.FORWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS]
+    layer, k, rows = (T[step + c.LAYER], tick - T[step + c.FORWARD_LAG], T[c.LISTS] + thread * T[c.LIST_WORDS])
     row, outs = layer_row(T, layer), rows + T[c.LIST_WORDS] // 2
-    base, width, stride = T[row + c.WEIGHT + panel], T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
+    base, width, stride = (T[row + c.WEIGHT + panel], T[row + c.WIDTH + panel], T[row + c.STRIDE + panel])
     if T[step + c.LOOKS_AHEAD]:
         room = T[c.AHEAD] + thread * T[c.AHEAD_WORDS]
         rate = F[T[step + c.CONSTANTS] + c.AHEAD_RATE]

@@ -11,18 +11,8 @@ from __future__ import annotations
 
 from numba import njit
 
-from caterpillar.numerics.vector import (
-    add,
-    fma,
-    keep_apart,
-    load,
-    load_weight,
-    load_weights,
-    number,
-    splat,
-    store,
-    zeros,
-)
+from caterpillar.numerics.constants import number
+from caterpillar.numerics.vector import add, fma, keep_apart, load, load_weight, load_weights, splat, store, zeros
 from caterpillar.train import columns as c
 
 
@@ -92,7 +82,7 @@ def ordered_forward(ar, T, F, W, order, inputs, base, stride, h, a, sums):
     keep_apart()
     panels = T[order + 4]
     for p in range(panels):
-        last, first_input = T[order + c.BOUNDS + p + 1], T[order + c.BOUNDS + panels + 1 + p]
+        last, first_input = (T[order + c.BOUNDS + p + 1], T[order + c.BOUNDS + panels + 1 + p])
         for j in range(T[order + c.BOUNDS + p], last, 16):
             if T[order + T[order + 5]]:
                 _block_sums(ar, T, F, W, order, inputs, base + j, stride, h, sums)

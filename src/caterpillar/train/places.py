@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from caterpillar.train import columns as c
@@ -42,3 +43,14 @@ def parts_at(T, layer, k, s, panel):
     """Start in F of one panel's part of the error sums through W_layer."""
     row, words = layer_row(T, layer), T[layer_row(T, layer - 1) + c.PAD]
     return T[row + c.PARTS] + (((k % T[row + c.PARTS_SLOTS]) * T[c.BATCH] + s) * c.PANELS + panel) * words
+
+
+@njit(nogil=True)
+def random_key(T, layer, k):
+    """64 bits for one update of one layer, from the seed: SplitMix64's finalizer (Steele and others 2014)."""
+    update = np.uint64(T[c.BATCHES_BEFORE] + k)
+    x = np.uint64(T[c.SEED]) ^ (np.uint64(layer) * np.uint64(0xBF58476D1CE4E5B9))
+    x = x + (update + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64(x ^ (x >> np.uint64(31)))
