@@ -1,7 +1,13 @@
 """Closed forms of the schedules that the simulator executes: the same cycles, the same events, in an instant.
 
-Phases as in docs/machine.md; each method adds a phase's events and returns its cycles. q: outputs of a core,
+Stretches as in docs/machine.md; each method adds a stretch's events and returns its cycles. q: outputs of a core,
 padded; width: sums that a loop interleaves.
+
+Events belong to the phase (events.PHASES) that causes them: multiply-adds and their operands to forward, backward or
+update, sums over lanes and cores to collective, softmax to backward, inputs times the learning rate to update. What
+serves two phases at once (a weight's one read, its two cycles, errors spread to all PEs) is shared evenly, as in
+events.pass_phases; an odd event is the second's. Cycles in which a loop waits for the ring are collective; those of
+padding and of latency belong to the stretch they lie in.
 """
 
 from __future__ import annotations
@@ -10,18 +16,27 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from caterpillar.counters import Counters
+from caterpillar.estimate.events import PHASES
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import accumulators, beat_cycles, link_hops, softmax_cycles, sram_beat_cycles
 from caterpillar.mapping.layout import LayerLayout, back_unit, make_layout
 from caterpillar.network import Network
 
+FORWARD, BACKWARD, UPDATE, COLLECTIVE = ("forward",), ("backward",), ("update",), ("collective",)
+BACKWARD_UPDATE, UPDATE_FORWARD = ("backward", "update"), ("update", "forward")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A tick's cycles, and its events on the whole machine."""
+    """A tick's cycles, and its events on the whole machine by phase (events.PHASES)."""
 
     cycles: int
-    counters: Counters
+    phases: dict[str, Counters]
+
+    @property
+    def counters(self) -> Counters:
+        """Events of all phases."""
+        return sum(self.phases.values(), start=Counters())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +60,11 @@ def predict(network: Network, machine: Machine, rule: str = "sgd") -> Prediction
     """Cycles and events of mapping `best` for sgd, fa or dfa, for a network of two layers or more."""
     layers = make_layout(network, machine, rule).layers
     last = _Tally(machine)
-    last_cycles = last.update_forward(layers[0], load=False)
+    tail = last.spend(1, UPDATE) + last.update_forward(layers[0], load=False)
     return Prediction(
         first=_tick(layers, machine, rule, update=False),
         steady=_tick(layers, machine, rule, update=True),
-        last=last.done(1 + last_cycles),
+        last=last.done(tail),
     )
 
 
@@ -63,92 +78,104 @@ def _tick(layers: tuple[LayerLayout, ...], machine: Machine, rule: str, *, updat
         return tally.done(cycles + tally.direct(layers))
     cycles += tally.back_own(layers[-2].blocks, layers[-1].outputs, matrices=2 if rule == "fa" else 1)
     for before, layer in reversed(tuple(pairwise(layers[:-1]))):
-        cycles += tally.spread(layer) + tally.back_scatter(before, layer, update=rule == "sgd")
+        cycles += tally.spread(layer, BACKWARD_UPDATE) + tally.back_scatter(before, layer, update=rule == "sgd")
         if rule == "fa":
             cycles += tally.update_forward(layer, load=False)
-    return tally.done(cycles + tally.spread(layers[0]) + layers[0].padded - 1)
+    cycles += tally.spread(layers[0], UPDATE)
+    return tally.done(cycles + tally.spend(layers[0].padded - 1, UPDATE))
 
 
 @dataclass(slots=True)
 class _Tally:
     machine: Machine
-    counts: dict[str, int] = field(default_factory=dict[str, int])
+    counts: dict[str, dict[str, int]] = field(default_factory=lambda: {phase: {} for phase in PHASES})
 
-    def add(self, **events: int) -> None:
+    def add(self, phases: tuple[str, ...], **events: int) -> None:
+        """Events of a phase, or shared evenly by two."""
         for name, number in events.items():
-            self.counts[name] = self.counts.get(name, 0) + number
+            given = number // len(phases)
+            for phase, share in zip(phases, (given, number - given) if len(phases) == 2 else (number,), strict=True):
+                self.counts[phase][name] = self.counts[phase].get(name, 0) + share
 
-    def everywhere(self, **events: int) -> None:
+    def everywhere(self, phases: tuple[str, ...], **events: int) -> None:
         """Events in every PE."""
-        self.add(**{name: number * self.machine.pes for name, number in events.items()})
+        self.add(phases, **{name: number * self.machine.pes for name, number in events.items()})
 
-    def beats(self, number: int, **share: int) -> None:
+    def spend(self, cycles: int, phases: tuple[str, ...]) -> int:
+        """Cycles of all PEs; returns them."""
+        self.everywhere(phases, pe_cycles=cycles)
+        return cycles
+
+    def beats(self, phases: tuple[str, ...], number: int, **share: int) -> None:
         """Words on every row bus of every core, and other events per word."""
         words = number * self.machine.pe_rows * self.machine.cores
-        self.add(row_bus_words=words, **{name: words * times for name, times in share.items()})
+        self.add(phases, row_bus_words=words, **{name: words * times for name, times in share.items()})
 
     def done(self, cycles: int) -> Segment:
-        self.add(pe_cycles=cycles * self.machine.pes)
-        return Segment(cycles=cycles, counters=Counters(**self.counts))
+        return Segment(cycles=cycles, phases={phase: Counters(**events) for phase, events in self.counts.items()})
 
     def load(self, layer: LayerLayout, at_least: int) -> tuple[int, int]:
         """Cycles a position of the sample takes, and when the first is ready."""
         m = self.machine
         beat = sram_beat_cycles(m)
-        self.add(outside_words=layer.inputs + 1, core_sram_write_words=layer.inputs * m.cores)
-        self.beats(m.pe_cols * layer.positions, core_sram_read_words=1)
-        self.everywhere(mem_b_write_words=layer.positions)
+        self.add(FORWARD, outside_words=layer.inputs + 1, core_sram_write_words=layer.inputs * m.cores)
+        self.beats(FORWARD, m.pe_cols * layer.positions, core_sram_read_words=1)
+        self.everywhere(FORWARD, mem_b_write_words=layer.positions)
         return max(at_least, m.pe_cols * beat), (m.pe_cols - 1) * beat + 2
 
-    def forward(self, layer: LayerLayout, pace: int) -> int:
-        """S positions at `pace` in the first A outputs, A cycles a position in the others."""
+    def forward(self, layer: LayerLayout, pace: int, *, waits_for: tuple[str, ...] = FORWARD) -> int:
+        """S positions at `pace` in the first A outputs, A cycles a position in the others.
+
+        waits_for: whose the cycles are by which `pace` is slower than A.
+        """
         width, weights = accumulators(self.machine), layer.positions * layer.padded
-        self.everywhere(pe_sram_read_words=weights, fma=weights)
-        self.everywhere(mem_b_read_words=weights // width, mem_b_write_words=layer.padded)
-        if layer.padded == width:
-            return (layer.positions - 1) * pace + width + self.machine.fma_latency
-        return layer.positions * (pace + layer.padded - width) + self.machine.fma_latency
+        self.everywhere(FORWARD, pe_sram_read_words=weights, fma=weights)
+        self.everywhere(FORWARD, mem_b_read_words=weights // width, mem_b_write_words=layer.padded)
+        paced = layer.positions - (layer.padded == width)
+        cycles = self.spend(weights + self.machine.fma_latency, FORWARD)
+        return cycles + self.spend(paced * (pace - width), waits_for)
 
     def first_forward(self, layer: LayerLayout) -> int:
         pace, ready = self.load(layer, accumulators(self.machine))
-        return ready + 1 + self.forward(layer, pace)
+        return self.spend(ready + 1, FORWARD) + self.forward(layer, pace)
 
     def update_forward(self, layer: LayerLayout, *, load: bool = True) -> int:
         """Two cycles a weight; load False: the update alone, from its first read."""
         latency, width = self.machine.fma_latency, back_unit(self.machine)
         positions, weights = layer.positions, layer.positions * layer.padded
-        self.everywhere(pe_sram_read_words=weights, pe_sram_write_words=weights, fma=weights * (1 + load))
-        self.everywhere(mem_b_read_words=weights // width * (1 + load) + layer.padded)
-        self.everywhere(register_writes=layer.padded, register_reads=weights)
+        self.everywhere(UPDATE_FORWARD if load else UPDATE, pe_sram_read_words=weights)
+        self.everywhere(UPDATE, pe_sram_write_words=weights, fma=weights)
+        self.everywhere(UPDATE, mem_b_read_words=weights // width + layer.padded)
+        self.everywhere(UPDATE, register_writes=layer.padded, register_reads=weights)
         if not load:
-            return 2 * weights + latency + latency % 2
-        self.everywhere(mem_b_write_words=layer.padded)
+            return self.spend(2 * weights + latency + latency % 2, UPDATE)
+        self.everywhere(FORWARD, fma=weights, mem_b_read_words=weights // width, mem_b_write_words=layer.padded)
         pace, ready = self.load(layer, 2 * width)
         pace += pace % 2
         start, tail = max(1, ready - 1 - latency), 1 + 2 * latency
         if layer.padded == width:
-            return start + (positions - 1) * pace + 2 * width + tail
-        return start + positions * (pace + 2 * (layer.padded - width)) + tail
+            return self.spend(start + (positions - 1) * pace + 2 * width + tail, UPDATE_FORWARD)
+        return self.spend(start + positions * (pace + 2 * (layer.padded - width)) + tail, UPDATE_FORWARD)
 
     def reduce(self, layer: LayerLayout) -> int:
         spare = layer.blocks * self.machine.pes_per_core - layer.padded
-        self.everywhere(mem_b_write_words=spare)
-        return spare + sum(self._halving() for _ in range(layer.blocks))
+        self.everywhere(COLLECTIVE, mem_b_write_words=spare)
+        return self.spend(spare + sum(self._halving() for _ in range(layer.blocks)), COLLECTIVE)
 
     def _halving(self) -> int:
         """One block of P partial sums over P lanes; returns from the sums ready to the word ready."""
         m, latency, words = self.machine, self.machine.fma_latency, self.machine.pes_per_core // 2
-        self.everywhere(mem_b_write_words=1)
+        self.everywhere(COLLECTIVE, mem_b_write_words=1)
         if not words:
-            self.everywhere(mem_b_read_words=1, fma=1)
+            self.everywhere(COLLECTIVE, mem_b_read_words=1, fma=1)
             return 2 + latency
-        self.everywhere(mem_b_read_words=2 * words, fma=2 * words - 1)
-        self.everywhere(register_writes=2 * words - 1, register_reads=2 * words - 2)
+        self.everywhere(COLLECTIVE, mem_b_read_words=2 * words, fma=2 * words - 1)
+        self.everywhere(COLLECTIVE, register_writes=2 * words - 1, register_reads=2 * words - 2)
         bits = range(words.bit_length() - 1, -1, -1)
         hops = link_hops(m, bits[0])
         exchange = 1
         for bit in bits:
-            self.everywhere(neighbour_words=words * link_hops(m, bit))
+            self.everywhere(COLLECTIVE, neighbour_words=words * link_hops(m, bit))
             if bit < bits[0]:
                 before, hops = hops, link_hops(m, bit)
                 slower = max(0, (words - 1) * (before - hops))
@@ -161,44 +188,51 @@ class _Tally:
 
     def gather(self, blocks: int, columns: int) -> None:
         cores = self.machine.cores
-        self.everywhere(mem_b_read_words=blocks, mem_b_write_words=blocks * cores)
-        self.beats(blocks * columns)
-        self.beats(blocks * columns * (cores - 1), ring_word_hops=1)
+        self.everywhere(COLLECTIVE, mem_b_read_words=blocks, mem_b_write_words=blocks * cores)
+        self.beats(COLLECTIVE, blocks * columns)
+        self.beats(COLLECTIVE, blocks * columns * (cores - 1), ring_word_hops=1)
 
     def gather_forward(self, before: LayerLayout, layer: LayerLayout) -> int:
         m = self.machine
         columns = m.pe_cols
         self.gather(before.blocks, columns)
         pace = max(2, accumulators(m), columns * beat_cycles(m))
-        return 2 + (columns - 1) * beat_cycles(m) + 2 + self.forward(layer, pace)
+        first = self.spend(2 + (columns - 1) * beat_cycles(m) + 2, COLLECTIVE)
+        return first + self.forward(layer, pace, waits_for=COLLECTIVE)
 
     def output(self, layers: tuple[LayerLayout, ...]) -> int:
         """The last layer forward, all-reduce, softmax, until its errors are on their way to every PE."""
         m, layer, before = self.machine, layers[-1], layers[-2]
-        cycles = 1 + self.forward(layer, accumulators(m)) + self.reduce(layer)
+        cycles = self.spend(1, FORWARD) + self.forward(layer, accumulators(m)) + self.reduce(layer)
         columns = -(-min(layer.outputs, m.pes_per_core) // m.pe_rows)
         self.gather(layer.blocks, columns)
         pace = max(2, columns * beat_cycles(m))
         gathered = 1 + (m.cores * layer.blocks - 1) * pace + (columns - 1) * beat_cycles(m) + 2
-        cycles += max(gathered, 1 + layer.blocks * pace + self.scale(layers[0].positions))
-        cycles += sum(self.sum_cores() for _ in range(layer.blocks))
+        cycles += self.beside(gathered, COLLECTIVE, 1 + layer.blocks * pace + self.scale(layers[0].positions))
+        cycles += self.spend(sum(self.sum_cores() for _ in range(layer.blocks)), COLLECTIVE)
         beats = -(-layer.outputs // m.pe_rows)
-        self.everywhere(mem_b_read_words=-(-beats // m.pe_cols))
-        self.beats(2 * beats, activation_words=1)
+        self.everywhere(BACKWARD, mem_b_read_words=-(-beats // m.pe_cols))
+        self.beats(BACKWARD, beats, activation_words=1)
+        self.beats(BACKWARD_UPDATE, beats, activation_words=1)
         softmax = 1 + beats + softmax_cycles(m, layer.outputs)
-        cycles += max(softmax, self.scale(before.blocks + sum(one.positions for one in layers[1:-1])))
-        self.add(column_bus_words=layer.outputs * m.pe_cols * m.cores)
-        self.everywhere(mem_b_write_words=layer.outputs)
-        return cycles + 3
+        scaled = self.scale(before.blocks + sum(one.positions for one in layers[1:-1]))
+        cycles += self.beside(softmax, BACKWARD, scaled)
+        self.add(BACKWARD_UPDATE, column_bus_words=layer.outputs * m.pe_cols * m.cores)
+        self.everywhere(BACKWARD_UPDATE, mem_b_write_words=layer.outputs)
+        return cycles + self.spend(3, BACKWARD_UPDATE)
+
+    def beside(self, cycles: int, phases: tuple[str, ...], scaled: int) -> int:
+        """Cycles of phases with inputs scaled beside them; those that the scaling adds are the update's."""
+        return self.spend(cycles, phases) + self.spend(max(0, scaled - cycles), UPDATE)
 
     def scale(self, words: int) -> int:
-        self.everywhere(mem_b_read_words=words, fma=words, mem_b_write_words=words)
+        self.everywhere(UPDATE, mem_b_read_words=words, fma=words, mem_b_write_words=words)
         return 2 * words + self.machine.fma_latency
 
     def sum_cores(self) -> int:
         cores, latency = self.machine.cores, self.machine.fma_latency
         width = min(accumulators(self.machine), cores)
-        self.everywhere(mem_b_read_words=cores, fma=cores + width, mem_b_write_words=1)
+        self.everywhere(COLLECTIVE, mem_b_read_words=cores, fma=cores + width, mem_b_write_words=1)
         stride = max(width, latency)
         cycles = 1 + (-(-cores // width) - 1) * stride + width - 1 + latency
         while width > 1:
@@ -210,55 +244,61 @@ class _Tally:
     def back_own(self, blocks: int, outputs: int, *, matrices: int) -> int:
         """Errors through the matrix that is updated (1 matrix), or another one (2)."""
         latency, weights = self.machine.fma_latency, blocks * outputs
-        self.everywhere(pe_sram_read_words=weights * matrices, pe_sram_write_words=weights, fma=2 * weights)
-        self.everywhere(mem_b_read_words=weights + 2 * blocks, mem_b_write_words=blocks)
+        self.everywhere(BACKWARD_UPDATE, pe_sram_read_words=weights * matrices, fma=2 * weights)
+        self.everywhere(BACKWARD_UPDATE, mem_b_read_words=weights + 2 * blocks)
+        self.everywhere(BACKWARD, mem_b_write_words=blocks)
+        self.everywhere(UPDATE, pe_sram_write_words=weights)
         error = 3 if matrices == 2 else 2 - latency % 2
-        return (weights - 1) * max(4, latency + latency % 2) + error + latency + 1
+        return self.spend((weights - 1) * max(4, latency + latency % 2) + error + latency + 1, BACKWARD_UPDATE)
 
     def direct(self, layers: tuple[LayerLayout, ...]) -> int:
         """dfa: the last layer updated; then for each hidden layer errors, spread, and all but layer 1 updated."""
         latency, last = self.machine.fma_latency, layers[-1]
-        self.everywhere(mem_b_write_words=last.padded - last.outputs)
-        cycles = last.padded + self.update_forward(last, load=False)
+        self.everywhere(UPDATE, mem_b_write_words=last.padded - last.outputs)
+        cycles = self.spend(last.padded, UPDATE) + self.update_forward(last, load=False)
         for layer in reversed(layers[:-1]):
             weights = layer.blocks * last.outputs
-            self.everywhere(pe_sram_read_words=weights, fma=weights)
-            self.everywhere(mem_b_read_words=weights + layer.blocks, mem_b_write_words=layer.blocks)
-            cycles += (weights - 1) * max(4, latency + latency % 2) + 1 + latency + 1 + self.spread(layer)
-            cycles += layer.padded + self.update_forward(layer, load=False) if layer is not layers[0] else 0
-        return cycles + layers[0].padded - 1
+            self.everywhere(BACKWARD, pe_sram_read_words=weights, fma=weights)
+            self.everywhere(BACKWARD, mem_b_read_words=weights + layer.blocks, mem_b_write_words=layer.blocks)
+            cycles += self.spend((weights - 1) * max(4, latency + latency % 2) + 1 + latency + 1, BACKWARD)
+            cycles += self.spread(layer, UPDATE)
+            if layer is not layers[0]:
+                cycles += self.spend(layer.padded, UPDATE) + self.update_forward(layer, load=False)
+        return cycles + self.spend(layers[0].padded - 1, UPDATE)
 
-    def spread(self, layer: LayerLayout) -> int:
+    def spread(self, layer: LayerLayout, phases: tuple[str, ...]) -> int:
         """From a layer's errors ready in their lanes until the first is ready in every PE."""
         m, words = self.machine, layer.padded
         beats = -(-words // m.pe_rows)
-        self.everywhere(mem_b_read_words=-(-beats // m.pe_cols), mem_b_write_words=words)
-        self.beats(beats)
-        self.add(column_bus_words=words * m.pe_cols * m.cores)
-        return 4 + (words if words > m.pes_per_core else 0)
+        self.everywhere(phases, mem_b_read_words=-(-beats // m.pe_cols), mem_b_write_words=words)
+        self.beats(phases, beats)
+        self.add(phases, column_bus_words=words * m.pe_cols * m.cores)
+        return self.spend(4 + (words if words > m.pes_per_core else 0), phases)
 
     def back_scatter(self, before: LayerLayout, layer: LayerLayout, *, update: bool) -> int:
         m, q = self.machine, layer.padded
         step, width = (2, back_unit(m)) if update else (1, accumulators(m))
         groups = -(-layer.positions // width)
         weights = groups * width * q
-        self.everywhere(pe_sram_read_words=weights, fma=weights)
-        self.everywhere(mem_b_read_words=weights // width, register_writes=groups * width)
+        both = BACKWARD_UPDATE if update else BACKWARD
+        self.everywhere(both, pe_sram_read_words=weights, mem_b_read_words=weights // width)
+        self.everywhere(BACKWARD, fma=weights, register_writes=groups * width)
         if update:
-            self.everywhere(pe_sram_write_words=weights, fma=weights, register_reads=weights)
-            self.everywhere(mem_b_read_words=groups * width, register_writes=groups * width)
+            self.everywhere(UPDATE, pe_sram_write_words=weights, fma=weights, register_reads=weights)
+            self.everywhere(UPDATE, mem_b_read_words=groups * width, register_writes=groups * width)
         self.visits(before.blocks)
-        return self._last_visit(groups, width, step, q) + m.fma_latency + 1
+        cycles = self._last_visit(groups, width, step, q) + m.fma_latency + 1
+        return self.spend(step * weights, both) + self.spend(cycles - step * weights, COLLECTIVE)
 
     def visits(self, blocks: int) -> None:
         m = self.machine
         passing, columns = max(0, m.cores - 2) * blocks, m.pe_cols
-        self.everywhere(fma=passing + blocks, register_reads=passing + blocks, register_writes=passing)
-        self.everywhere(mem_b_read_words=blocks, mem_b_write_words=blocks)
+        self.everywhere(COLLECTIVE, fma=passing + blocks, register_reads=passing + blocks, register_writes=passing)
+        self.everywhere(COLLECTIVE, mem_b_read_words=blocks, mem_b_write_words=blocks)
         if m.cores > 1:
             sent = (passing + blocks) * columns
-            self.beats(sent, ring_word_hops=1, register_reads=1)
-            self.beats(sent)
+            self.beats(COLLECTIVE, sent, ring_word_hops=1, register_reads=1)
+            self.beats(COLLECTIVE, sent)
 
     def _last_visit(self, groups: int, width: int, step: int, q: int) -> int:
         """The cycle of the last visit's addition, from the first weight's read."""

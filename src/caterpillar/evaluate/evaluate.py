@@ -85,7 +85,7 @@ def _closed_form(program: Program, machine: Machine) -> _Answer | Infeasible:
 
 
 def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
-    """Mapping best: all weights lie in the PEs. Cycles by kind of phase; its events are those of the whole tick."""
+    """Mapping best: all weights lie in the PEs. Cycles by kind of stretch, events by phase."""
     from caterpillar.estimate.schedule import predict  # numpy is slow to import
     from caterpillar.mapping import place
 
@@ -99,7 +99,7 @@ def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
             kind = re.sub(r" \d+( to \d+)?", "", phase.name)
             cycles[kind] = cycles.get(kind, 0) + phase.end - phase.start
     cycles["between phases"] = steady.cycles - sum(cycles.values())
-    return _Answer(cycles=cycles, phases={"tick": steady.counters}, off_core_words=0)
+    return _Answer(cycles=cycles, phases=steady.phases, off_core_words=0)
 
 
 def check_names(mapping: str, numerics: str, *, mappings: tuple[str, ...] = MAPPINGS) -> None:
