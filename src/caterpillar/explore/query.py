@@ -57,8 +57,9 @@ def read_swept(folder: Path) -> list[str]:
 
 
 def _resolved(folder: Path, key: str) -> Any:
+    origin = read_provenance(folder)
     try:
-        return json.loads(read_provenance(folder)["resolved"])[key]
+        return json.loads(origin["resolved"])[key]
     except (KeyError, ValueError):
         raise OutputError(f"{folder / RESULTS} is not of a sweep: it does not say its {key}") from None
 
