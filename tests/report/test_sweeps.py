@@ -22,7 +22,10 @@ WORDS: dict[str, Any] = {
     [
         ({}, ["pareto", "parallel", "utilization", "crossover"]),
         ({"rule": "cp"}, ["pareto", "parallel", "utilization"]),
-        ({"objectives": {"seconds_per_sample": "min"}, "rule": "cp"}, ["utilization"]),
+        (
+            {"objectives": {"gflops": "max"}, "rule": "cp", "network": "100-10", "machine": {"cores_per_row": [1, 2]}},
+            ["utilization"],
+        ),
         ({"machine": {}, "rule": "cp", "network": "100-10"}, ["pareto"]),
         ({"constraints": {"gflops": {"max": 0.001}}}, []),
     ],
