@@ -59,14 +59,15 @@ def one_by_one(plan: Plan, points: int) -> float:
     return points / (time.perf_counter() - begin)
 
 
-def estimates(plan: Plan) -> float:
-    """Points a second of one process that evaluates chunks, the first one left out."""
+def estimates(plan: Plan) -> tuple[float, float]:
+    """Points a second, and a second of processor time, of one process that evaluates chunks, the first one left out."""
     count = len(chunks(plan))
     chunk_bytes(plan, 0)
-    begin = time.perf_counter()
+    begin, busy = time.perf_counter(), time.process_time()
     for place in range(1, count):
         chunk_bytes(plan, place)
-    return plan.points * (count - 1) / count / (time.perf_counter() - begin)
+    points = plan.points * (count - 1) / count
+    return points / (time.perf_counter() - begin), points / (time.process_time() - busy)
 
 
 def whole(words: Sweep, folder: Path) -> float:
@@ -92,14 +93,20 @@ def main(arguments: list[str]) -> None:
     """Print the table."""
     capacities = 4 if "--quick" in arguments else 32
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before we start")
-    print(f"{'prices':8}{'points':>12}{'one by one/s':>14}{'estimates/s':>13}{'ratio':>8}{f'whole/s on {WORKERS}':>14}")
+    print(
+        f"{'prices':8}{'points':>12}{'one by one/s':>14}{'estimates/s':>13}{'ratio':>8}{'a CPU s':>10}"
+        f"{f'whole/s on {WORKERS}':>14}"
+    )
     for prices in ("paper", "cacti"):
         words = sweep(prices, capacities)
         plan = plan_sweep(words)
-        single, many = one_by_one(plan, 200), estimates(plan)
+        single, (many, busy) = one_by_one(plan, 200), estimates(plan)
         with tempfile.TemporaryDirectory() as folder:
             rate = whole(words, Path(folder) / "out")
-        print(f"{prices:8}{plan.points:12,}{single:14,.0f}{many:13,.0f}{many / single:8.0f}{rate:14,.0f}", flush=True)
+        print(
+            f"{prices:8}{plan.points:12,}{single:14,.0f}{many:13,.0f}{many / single:8.0f}{busy:10,.0f}{rate:14,.0f}",
+            flush=True,
+        )
     for count in (capacities // 4, capacities):
         points: Any = plan_sweep(sweep("paper", count)).points
         print(f"peak memory of one process, {points:,} points: {peak_mb('paper', count):.0f} MB", flush=True)
