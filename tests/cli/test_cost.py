@@ -17,6 +17,7 @@ def test_components_add_up_and_every_price_has_a_source(run):
         "MEM B",
         "micro-program",
         "ring queue",
+        "softmax",
         "off-core",
     }
 
@@ -37,6 +38,19 @@ def test_sensitivity_and_pictures(run, tmp_path):
     assert widths == sorted(widths, reverse=True)
     for name in ("floorplan.svg", "tornado.svg", "energy.svg"):
         assert (tmp_path / "out" / name).read_text().startswith("<?xml")
+
+
+def test_both_mappings_side_by_side(run):
+    document = run("cost", "paper-a", "--sensitivity", "--mapping", "best", "--json").document
+    paper, best = (document["pj_per_mac"][mapping] for mapping in ("paper", "best"))
+    assert document["run"]["mapping"] == "best"
+    assert sum(best.values()) * document["run"]["macs_per_sample"] == pytest.approx(
+        document["run"]["energy_pj_per_sample"]
+    )
+    assert best["pe_memory"] < paper["pe_memory"]  # it keeps one operand of each multiply-add in a latch
+    assert set(run("cost", "paper-a", "--sensitivity", "--rule", "cp", "--json").document["pj_per_mac"]) == {"paper"}
+    printed = run("cost", "paper-a", "--sensitivity").out
+    assert "pJ a useful MAC by mapping" in printed
 
 
 def test_the_tables_are_printed(run):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from caterpillar.datasets import load_dataset
 from caterpillar.machine import PAPER_A
@@ -27,6 +28,8 @@ def test_json_document_and_trace(run, tmp_path):
     trained = State(epoch=1, weights=ran.weights, velocity=(), feedback=())
     assert document["weights_sha256"] == trained.weights_sha256 != start.weights_sha256
     assert (document["cycles"], document["counts"]) == (ran.cycles, ran.counters.as_dict())
+    for component, pj in document["energy_pj"].items():
+        assert sum(parts[component] for parts in document["energy_by_phase"].values()) == pytest.approx(pj)
     assert document["cycles_per_sample"] == schedule.steady.cycles
     assert document["utilization"] == program.macs_per_sample / (PAPER_A.pes * schedule.steady.cycles)
     assert {event["ph"] for event in json.loads(trace.read_text())["traceEvents"]} == {"M", "X", "C"}

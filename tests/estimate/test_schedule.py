@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caterpillar.counters import Counters
+from caterpillar.estimate.events import PHASES
 from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
@@ -39,7 +41,10 @@ def agree(network: Network, machine: Machine, samples: int, rule: str) -> None:
     prediction = predict(network, machine, rule)
     cycles, counters = count(schedule, samples)
     assert prediction.cycles(samples) == cycles
-    assert prediction.counters(samples) == counters
+    assert sum(prediction.phases(samples).values(), start=Counters()) == counters
+    for segment in (prediction.first, prediction.steady, prediction.last):
+        assert tuple(segment.phases) == PHASES
+        assert all(count >= 0 for events in segment.phases.values() for count in events.as_dict().values())
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,3 +81,16 @@ def test_wider_links_never_slow_it_down(machine: Machine, sizes: list[int], rule
     for name in ("ring_words_per_cycle", "core_sram_words_per_cycle"):
         wider = replace(machine, **{name: getattr(machine, name) + more})
         assert predict(network, wider, rule).cycles(10) <= cycles
+
+
+def test_phases_by_hand() -> None:
+    """Two cores of four PEs, layers 8-8-8-8 without padding: 64 weights a layer, those of layer 1 read with forward."""
+    machine = replace(PAPER_A, core_rows=1, cores_per_row=2, pe_rows=2, pe_cols=2, fma_latency=2)
+    phases = predict(Network.mlp(8, 8, 8, 8), machine).steady.phases
+    scaled = 8 * (2 + 1 + 2)  # words of a PE: layer 1's inputs, layer 3's own, layer 2's
+    assert [phases[name].fma for name in ("forward", "backward", "update")] == [192, 128, 192 + scaled]
+    assert [phases[name].pe_sram_read_words for name in PHASES] == [32 + 64 + 64, 32 + 32, 32 + 32 + 32, 0, 0]
+    assert [phases[name].pe_sram_write_words for name in PHASES] == [0, 0, 192, 0, 0]
+    assert phases["collective"].fma
+    for name in ("forward", "backward", "update"):
+        assert phases[name].ring_word_hops == phases[name].neighbour_words == 0

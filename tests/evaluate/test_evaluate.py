@@ -84,10 +84,14 @@ def test_bad_requests_name_what_is_allowed() -> None:
         evaluate(SMALL, rules.sgd(), replace(PAPER_A, node_nm=22), prices=PAPER)
 
 
-@pytest.mark.parametrize("rule", [rules.sgd(), rules.cp(), rules.mbgd(50), rules.dfa(8)])
+@pytest.mark.parametrize(
+    ("rule", "mapping"),
+    [(rule, "paper") for rule in (rules.sgd(), rules.cp(), rules.mbgd(50), rules.dfa(8))]
+    + [(rule, "best") for rule in (rules.sgd(), rules.fa(), rules.dfa())],
+)
 @pytest.mark.parametrize("pricing", [PAPER, CACTI])
-def test_energy_by_phase_adds_up_to_energy_by_component(rule: rules.Rule, pricing: Pricing) -> None:
-    answer = evaluate(SMALL, rule, PAPER_A, prices=pricing)
+def test_energy_by_phase_adds_up_to_energy_by_component(rule: rules.Rule, mapping: str, pricing: Pricing) -> None:
+    answer = evaluate(SMALL, rule, PAPER_A, mapping=mapping, prices=pricing)
     assert isinstance(answer, Evaluation)
     assert set(answer.energy_by_phase) == {"forward", "backward", "update", "collective", "off_core"}
     for component, pj in answer.energy_pj.items():

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from caterpillar.evaluate import Evaluation
     from caterpillar.machine import Machine
 
+Runs = dict[tuple[str, str], "Evaluation"]  # by (prices, mapping)
+
 MachineArgument = Annotated[str, typer.Argument(help="A preset (see caterpillar machines) or a TOML file.")]
 Volts = Annotated[
     float | None,
@@ -41,7 +43,8 @@ def cost(
 ) -> None:
     """Area and peak power of a machine by component, what each event costs and how sure that is.
 
-    --out writes the floorplan to scale, and with --sensitivity a tornado plot and the run's energy under every table.
+    --out writes the floorplan to scale, and with --sensitivity a tornado plot of the run and its energy by either
+    mapping under every table.
     """
     from caterpillar.cli.output import print_json
     from caterpillar.cost import parse_prices
@@ -50,35 +53,39 @@ def cost(
     target = parse_machine(machine)
     table = parse_prices(prices).of(target) if volts is None else _at_volts(prices, target, volts)
     runs = _runs(target, table, network, rule, batch, mapping) if sensitivity else {}
-    answer = runs.get(table.name)
+    answer = runs.get((table.name, mapping))
     document = _document(target, table, volts, answer)
+    if answer is not None:
+        document["pj_per_mac"] = _by_mapping(table, runs)
     if out is not None:
-        document["files"] = _pictures(target, table, runs, out)
+        document["files"] = _pictures(target, table, answer, runs, out)
     if json:
         print_json(document)
     else:
         _print(target, table, document)
 
 
-def _runs(machine: Machine, table: Prices, network: str, rule: str, batch: int, mapping: str) -> dict[str, Evaluation]:
-    """The run under the table asked for, and under every shipped one that has prices for this machine."""
+def _runs(machine: Machine, table: Prices, network: str, rule: str, batch: int, mapping: str) -> Runs:
+    """The run asked for, and by the other mapping and under the other shipped tables wherever they can say."""
     from caterpillar.checks import Infeasible, UsageError
     from caterpillar.cost import SHIPPED, parse_prices
-    from caterpillar.evaluate import evaluate
+    from caterpillar.evaluate import MAPPINGS, evaluate
     from caterpillar.network import parse_network
     from caterpillar.rules import parse_rule
 
     net, learning = parse_network(network), parse_rule(rule, batch=batch)
-    runs: dict[str, Evaluation] = {}
+    asked = evaluate(net, learning, machine, mapping=mapping, prices=table)
+    if isinstance(asked, Infeasible):
+        raise UsageError(f"--sensitivity: {net.name}, {learning.label} on {machine.name} does not fit: {asked}")
+    runs: Runs = {}
     for pricing in (table, *(parse_prices(name) for name in SHIPPED if name != table.name)):
-        try:
-            prices = pricing.of(machine)
-        except UsageError:  # of another node, or it knows no such memory
-            continue
-        answer = evaluate(net, learning, machine, mapping=mapping, prices=prices)
-        if isinstance(answer, Infeasible):
-            raise UsageError(f"--sensitivity: {net.name}, {learning.label} on {machine.name} does not fit: {answer}")
-        runs[prices.name] = answer
+        for way in MAPPINGS:
+            try:
+                answer = evaluate(net, learning, machine, mapping=way, prices=pricing)
+            except UsageError:  # of another node, no such memory, or a rule that the mapping does not know
+                continue
+            if not isinstance(answer, Infeasible):
+                runs[answer.prices, way] = answer
     return runs
 
 
@@ -126,7 +133,16 @@ def _document(machine: Machine, table: Prices, volts: float | None, answer: Eval
     return document
 
 
-def _pictures(machine: Machine, table: Prices, runs: dict[str, Evaluation], out: Path) -> list[str]:
+def _by_mapping(table: Prices, runs: Runs) -> dict[str, dict[str, float]]:
+    """pJ a useful MAC by component, of each mapping."""
+    return {
+        mapping: {component: pj / run.macs_per_sample for component, pj in run.energy_pj.items()}
+        for (prices, mapping), run in runs.items()
+        if prices == table.name
+    }
+
+
+def _pictures(machine: Machine, table: Prices, run: Evaluation | None, runs: Runs, out: Path) -> list[str]:
     from caterpillar.checks import OutputError
     from caterpillar.cost import sensitivity
     from caterpillar.report.energy_bars import save_energy_bars
@@ -137,13 +153,15 @@ def _pictures(machine: Machine, table: Prices, runs: dict[str, Evaluation], out:
     try:
         out.mkdir(parents=True, exist_ok=True)
         save_floorplan(machine, table, files[0])
-        if runs:
-            run = runs[table.name]
+        if run is not None:
             files += [out / "tornado.svg", out / "energy.svg"]
             title = f"{run.network.name}, {run.rule} on {machine.name}"
+            bars = [(f"{prices} prices,\n{mapping} mapping", one) for (prices, mapping), one in runs.items()]
             swings = sensitivity(run.counts, table)
-            save_tornado(f"{title} ({table.name} prices)", run.energy_pj_per_sample, swings, files[1])
-            save_energy_bars(title, list(runs.items()), files[2])
+            save_tornado(
+                f"{title} ({table.name} prices, {run.mapping} mapping)", run.energy_pj_per_sample, swings, files[1]
+            )
+            save_energy_bars(title, bars, files[2])
     except OSError as error:
         raise OutputError(f"--out {out} cannot be written: {error.strerror}") from None
     return [str(file) for file in files]
@@ -175,8 +193,21 @@ def _print(machine: Machine, table: Prices, document: dict[str, Any]) -> None:
         low, high = document["run"]["energy_range_pj"]
         heading = f"Energy a sample {total / 1e6:.4g} uJ ({low / 1e6:.4g} to {high / 1e6:.4g}): what moves it"
         print_table(heading, ("event", "component", "price at its low", "at its high"), swings)
+        _print_mappings(document["pj_per_mac"])
     for name in document.get("files", ()):
         typer.echo(f"wrote {name}")
+
+
+def _print_mappings(shares: dict[str, dict[str, float]]) -> None:
+    from caterpillar.cli.output import print_table
+
+    rows = [
+        (_plain(component), *(f"{parts[component]:.3f}" for parts in shares.values()))
+        for component in next(iter(shares.values()))
+        if any(parts[component] for parts in shares.values())
+    ]
+    rows.append(("total", *(f"{sum(parts.values()):.3f}" for parts in shares.values())))
+    print_table("pJ a useful MAC by mapping", ("component", *shares), rows)
 
 
 def _plain(name: str) -> str:

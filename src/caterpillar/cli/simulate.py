@@ -12,6 +12,7 @@ from caterpillar.cli import options
 
 if TYPE_CHECKING:
     from caterpillar.cost import Prices
+    from caterpillar.counters import Counters
     from caterpillar.mapping import Schedule
     from caterpillar.simulate import Run
     from caterpillar.train import State
@@ -125,9 +126,18 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
         "macs_per_sample": schedule.macs_per_sample,
         "counts": run.counters.as_dict(),
         "energy_pj": energy_pj(run.counters, table),
+        "energy_by_phase": {phase: energy_pj(events, table) for phase, events in _phases(done).items()},
         "phases": [asdict(phase) for phase in schedule.steady.phases],
         "weights_sha256": replace(done.start, weights=run.weights).weights_sha256,
     }
+
+
+def _phases(done: _Done) -> dict[str, Counters]:
+    """The run's events by phase: those of its closed form, which sum to the counted ones."""
+    from caterpillar.estimate.schedule import predict
+
+    schedule = done.schedule
+    return predict(schedule.network, schedule.machine, schedule.rule).phases(done.samples)
 
 
 def _print(done: _Done, table: Prices) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from caterpillar.checks import UsageError
+from caterpillar.cost import control
 from caterpillar.cost.prices import Price
 from caterpillar.cost.technology import figures
 from caterpillar.cost.technology.scaling import LOGIC_V, area_factor, delay_factor
@@ -15,13 +16,7 @@ from caterpillar.machine import WORD_BYTES, Machine
 
 WORD_BITS = 8 * WORD_BYTES
 
-# Our design of what the paper leaves open (docs/machine.md); a micro-instruction drives every PE of a core.
-MICRO_INSTRUCTION_BITS = 64
-MICRO_PROGRAM_WORDS = 256
-ADDRESS_REGISTERS = 3  # MEM A read and write, MEM B
-MEM_B_LATCHES = 4
 RING_DIRECTIONS = 2
-RING_QUEUE_BEATS = 64  # a beat has a word for each row of PEs
 WIDEST_BITS, LANE_BITS = 128, 64  # a memory of wider words is lanes side by side
 OFF_CORE_BANKS = (1, 2, 4, 8)
 
@@ -73,14 +68,10 @@ class Circuits:
     mem_b: Memory
     micro_program: Memory
     ring_queue: Memory
+    softmax: Memory
     off_core: Memory | None
     fpu_mm2: Price
     rest_mm2: Price
-
-    @property
-    def address_bits(self) -> int:
-        """Bits of the address registers of a PE."""
-        return ADDRESS_REGISTERS * math.ceil(math.log2(self.machine.pe_sram_words))
 
     @property
     def pe_mm2(self) -> float:
@@ -111,9 +102,10 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
     supply = LOGIC_V[machine.node_nm] if volts is None else volts
     _check_fma(machine, supply)
     mem_b = _memory(machine, machine.pe_mem_b_bytes, WORD_BITS, ports="1R1W", read_cycles=1)
-    micro = _memory(machine, MICRO_PROGRAM_WORDS * MICRO_INSTRUCTION_BITS // 8, MICRO_INSTRUCTION_BITS, read_cycles=1)
+    micro = _memory(machine, control.STORE_BYTES, control.STORE_WORD_BITS, read_cycles=LOCAL_READ_CYCLES)
     beat_bits = machine.pe_rows * WORD_BITS
-    queue = _memory(machine, RING_QUEUE_BEATS * beat_bits // 8, beat_bits, ports="1R1W", read_cycles=2)
+    queue = _memory(machine, control.queue_beats() * beat_bits // 8, beat_bits, ports="1R1W", read_cycles=2)
+    softmax = _memory(machine, control.softmax_words() * WORD_BYTES, beat_bits, ports="1R1W", read_cycles=2)
     off_core = None
     if machine.core_sram_bytes:
         bits = machine.core_sram_words_per_cycle * WORD_BITS
@@ -127,36 +119,39 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
         mem_b=mem_b,
         micro_program=micro,
         ring_queue=queue,
+        softmax=softmax,
         off_core=off_core,
         fpu_mm2=figures.FMA_MM2.times(area_factor(machine.node_nm)),
-        rest_mm2=_rest(machine, mem_b, micro, queue),
+        rest_mm2=_rest(machine, mem_b, micro, queue, softmax),
     )
 
 
 def latch_bits(machine: Machine) -> int:
-    """Bits that latch words: on their way in and out of two buses, in from the links, out of memories and the FMA."""
-    words = 4 + (1 if machine.neighbour_links else 0) + MEM_B_LATCHES + 1
+    """Bits that latch words: off two buses and the links, out of both memories, and the FMA result before."""
+    words = 3 + (1 if machine.neighbour_links else 0) + control.mem_b_latches()
     return words * WORD_BITS + machine.pe_sram_word_bits
 
 
 def register_bits(machine: Machine) -> int:
-    """Bits of the register file and of the accumulators, one for each FMA stage."""
-    return WORD_BITS * (machine.pe_registers + machine.fma_latency)
+    """Bits of the register file and of the accumulators."""
+    from caterpillar.mapping.isa import accumulators  # numpy is slow to import
+
+    return WORD_BITS * (machine.pe_registers + accumulators(machine))
 
 
-def _rest(machine: Machine, mem_b: Memory, micro: Memory, queue: Memory) -> Price:
+def _rest(machine: Machine, mem_b: Memory, micro: Memory, queue: Memory, softmax: Memory) -> Price:
     bit = figures.STORED_BIT_MM2.times(area_factor(machine.node_nm))
     fpu = figures.FMA_MM2.times(area_factor(machine.node_nm))
     share = 1 / machine.pes_per_core
-    address = ADDRESS_REGISTERS * math.ceil(math.log2(machine.pe_sram_words))
     parts = (
         ("mem_b", mem_b.price("area_mm2")),
         ("registers", bit.times(register_bits(machine))),
         ("latches", bit.times(latch_bits(machine) + WORD_BITS * machine.ring_words_per_cycle / machine.pes_per_core)),
-        ("control", bit.times(address + MICRO_INSTRUCTION_BITS)),
+        ("control", bit.times(control.pe_word_bits() + control.sequencer_bits() * share)),
         ("micro_program", micro.price("area_mm2").times(share, "a core's, shared by its PEs")),
         ("ring_queues", queue.price("area_mm2").times(share * RING_DIRECTIONS * queue.lanes, "a core's, shared")),
         ("softmax", fpu.times(share * machine.pe_rows, "an FMA for each row of PEs, shared by the core's PEs")),
+        ("logits", softmax.price("area_mm2").times(share * softmax.lanes, "a core's, shared by its PEs")),
     )
     return Price.sum(parts)
 

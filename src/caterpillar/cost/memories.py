@@ -32,6 +32,7 @@ def memory_timings(machine: Machine, volts: float | None = None) -> list[MemoryT
         "MEM B": built.mem_b,
         "micro-program": built.micro_program,
         "ring queue": built.ring_queue,
+        "softmax": built.softmax,
         "off-core": built.off_core,
     }
     return [

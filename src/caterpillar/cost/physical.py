@@ -12,8 +12,8 @@ import math
 from dataclasses import replace
 
 from caterpillar.checks import UsageError
+from caterpillar.cost import control
 from caterpillar.cost.circuits import (
-    MICRO_INSTRUCTION_BITS,
     RING_DIRECTIONS,
     WORD_BITS,
     Circuits,
@@ -29,13 +29,13 @@ from caterpillar.machine import Machine
 
 EXACT = Price(value=1.0, source="prices made of circuits need no factor")
 
-# Share of the cycles in which the micro-instruction changes: 0 to 1, our judgement; inner loops repeat one.
-CHANGES = (0.0, 0.25, 1.0)
 # Clock wire a PE, in pitches: 1.5 for an H-tree over the core, the rest to the flip-flops (our judgement).
 CLOCK_PITCHES = (1.5, 3.0, 6.0)
 CLOCK_BUFFERS = 1.3
+SOFTMAX_OPERATIONS = 26  # a logit's at most: 13 rounds of two (mapping.isa.softmax_cycles)
 
-_ARRAYS = ("mem_b", "micro_program", "ring_queues")  # parts of a PE's rest that are memories, whose leakage CACTI gives
+# Parts of a PE's rest that are memories, whose leakage CACTI gives.
+_ARRAYS = ("mem_b", "micro_program", "ring_queues", "logits")
 
 
 def cacti(machine: Machine, volts: float | None = None) -> Prices:
@@ -123,8 +123,8 @@ def _register_file(words: int) -> Price:
 
 
 def _bus(built: Circuits, pes: int, flip_flops: Price) -> Price:
-    """A word over all PEs of a row or column, latched by the sender and by every PE."""
-    return _flight(built, pes * built.pe_pitch_mm, flip_flops.times(1 + pes, f"in {1 + pes} latches"))
+    """A word over all PEs of a row or column, latched by every PE."""
+    return _flight(built, pes * built.pe_pitch_mm, flip_flops.times(pes, f"in {pes} latches"))
 
 
 def _flight(built: Circuits, length_mm: float, latches: Price) -> Price:
@@ -153,12 +153,12 @@ def _off_core(built: Circuits, quantity: str) -> Price:
 
 
 def _activation(logic: float, flip_flops: Price) -> Price:
-    """ReLU: a comparison and a latch. High: four more FMAs, as Goldschmidt's iterations for other functions take."""
+    """ReLU: a comparison and a latch. High: the softmax unit, whose logits are two words each (in and out)."""
     relu = _joined(figures.INTEGER_ADD_PJ.times(logic), flip_flops)
     return replace(
         relu,
-        range=(relu.low, relu.high + 4 * figures.FMA_PJ.value * logic),
-        source=f"{relu.source}; high: four FMAs besides, for functions that iterate",
+        range=(relu.low, relu.high + SOFTMAX_OPERATIONS / 2 * figures.FMA_PJ.value * logic),
+        source=f"{relu.source}; high: {SOFTMAX_OPERATIONS // 2} FMAs besides, softmax",
     )
 
 
@@ -174,6 +174,8 @@ def _leakage(built: Circuits) -> Price:
         built.ring_queue.price("leakage_mw").times(RING_DIRECTIONS * built.ring_queue.lanes / machine.pes_per_core),
         figures.LOGIC_LEAKAGE_MW_PER_MM2.times(logic_mm2, f"{logic_mm2:.4f} mm2 of logic a PE"),
     ]
+    softmax = built.softmax
+    leaks.append(softmax.price("leakage_mw").times(softmax.lanes / machine.pes_per_core))
     if built.off_core is not None:
         share = built.off_core.lanes / machine.pes_per_core
         leaks.append(built.off_core.price("leakage_mw").times(share, "a core's, shared by its PEs"))
@@ -186,8 +188,8 @@ def _clock(built: Circuits, logic: float) -> Price:
     rise = rise_pj(length_mm=built.pe_pitch_mm, node_nm=machine.node_nm, volts=built.volts) * CLOCK_BUFFERS
     low, value, high = (rise * pitches for pitches in CLOCK_PITCHES)
     bit = figures.FLIP_FLOP_PJ.times(logic)
-    bits = built.address_bits
-    every_bit = bits + register_bits(machine) + latch_bits(machine) + MICRO_INSTRUCTION_BITS
+    bits = control.switch_bits()
+    every_bit = bits + register_bits(machine) + latch_bits(machine)
     return Price(
         value=value + bits * bit.value,
         range=(low + bits * bit.low, high + every_bit * bit.high),
@@ -197,23 +199,29 @@ def _clock(built: Circuits, logic: float) -> Price:
 
 
 def _control(built: Circuits, logic: float) -> Price:
-    """Fetch of a micro-instruction, its way over the core, its latch in the PE; two address sums."""
+    """The control word: its sequencers in the core, its way over the core, its latches in the PE."""
     machine = built.machine
-    wires = wire_pj(
-        length_mm=machine.pes_per_core * built.pe_pitch_mm,
-        bits=MICRO_INSTRUCTION_BITS,
-        node_nm=machine.node_nm,
-        volts=built.volts,
+    wire = wire_pj(
+        length_mm=machine.pes_per_core * built.pe_pitch_mm, bits=1, node_nm=machine.node_nm, volts=built.volts
     )
-    shared = _joined(built.micro_program.price("read_pj"), wires).times(1 / machine.pes_per_core)
-    new = _joined(shared, figures.FLIP_FLOP_PJ.times(logic * MICRO_INSTRUCTION_BITS))
-    sums = figures.INTEGER_ADD_PJ.times(2 * logic)
-    least, share, most = CHANGES
+    flip_flop, add = figures.FLIP_FLOP_PJ.times(logic), figures.INTEGER_ADD_PJ.times(logic)
+    step = _joined(add.times(control.SUMS_AN_ISSUE), flip_flop.times(control.CLOCKED_BITS_AN_ISSUE))
+    share = 1 / machine.pes_per_core
+    parts = (
+        (built.micro_program.price("read_pj").times(share), control.FETCHES),
+        (step.times(share), control.ISSUES),
+        (wire.times(2 * share), control.TOGGLES),  # a random bit toggles in half of the cycles
+        (flip_flop, control.CHANGED_BITS),
+    )
     return Price(
-        value=share * new.value + sums.value,
-        range=(least * new.low + sums.low, most * new.high + sums.high),
-        source=f"a {MICRO_INSTRUCTION_BITS}-bit micro-instruction fetched, sent over the core and latched, in a "
-        f"quarter of the cycles (0 to all: our judgement): {new.source}; two address sums: {sums.source}",
+        value=math.fsum(price.value * activity[1] for price, activity in parts),
+        range=(
+            math.fsum(price.low * activity[0] for price, activity in parts),
+            math.fsum(price.high * activity[2] for price, activity in parts),
+        ),
+        source=f"a cycle's {control.CHANGED_BITS[1]} changed bits of fields latched, {control.TOGGLES[1]} toggles sent "
+        f"over the core, {control.ISSUES[1]} steps of sequencers and {control.FETCHES[1]} instructions fetched, as in "
+        f"sgd on paper-a (cost/control.py): {flip_flop.source}; {wire.source}; {add.source}",
     )
 
 

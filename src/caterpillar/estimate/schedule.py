@@ -51,9 +51,10 @@ class Prediction:
         """Machine cycles of the run."""
         return self.first.cycles + (samples - 1) * self.steady.cycles + self.last.cycles
 
-    def counters(self, samples: int) -> Counters:
-        """Events of the run."""
-        return self.first.counters + self.steady.counters * (samples - 1) + self.last.counters
+    def phases(self, samples: int) -> dict[str, Counters]:
+        """Events of the run by phase."""
+        first, steady, last = self.first.phases, self.steady.phases, self.last.phases
+        return {phase: first[phase] + steady[phase] * (samples - 1) + last[phase] for phase in PHASES}
 
 
 def predict(network: Network, machine: Machine, rule: str = "sgd") -> Prediction:

@@ -29,7 +29,7 @@ def save_energy_bars(title: str, runs: Sequence[tuple[str, Evaluation]], path: P
     from matplotlib.figure import Figure
 
     with rc_context({"svg.hashsalt": "caterpillar", "font.size": 9}):
-        figure = Figure(figsize=(3.5 + 1.5 * len(runs), 5), layout="constrained")
+        figure = Figure(figsize=(3.5 + 1.4 * len(runs), 5), layout="constrained")
         axes = figure.subplots()
         highest = max(run.energy_pj_per_sample / run.macs_per_sample for _, run in runs)
         for place, (_, run) in enumerate(runs):

@@ -21,6 +21,7 @@ COLOURS = {  # Okabe and Ito's, for all eyes, and tints of them
     "micro_program": "#E5BCD3",
     "ring_queues": "#F0E442",
     "softmax": "#F2A57C",
+    "logits": "#B0765A",
     "pe_rest": "#999999",
     "core_memory": "#009E73",
     "pe": "#4D5B66",
