@@ -138,3 +138,29 @@ def test_the_papers_machines_under_the_sweeps_work(sweep: MakeSweep) -> None:
     rows = paper_points(plan_sweep(sweep(network="500-500-500-10", rule="sgd", constraints={}))).to_pylist()
     assert [row["area_mm2"] for row in rows] == [pytest.approx(103.2, abs=0.2), pytest.approx(178.9, abs=0.2)]
     assert rows[0]["gflops_per_watt"] == pytest.approx(177, rel=0.015)
+
+
+def test_mapping_best_takes_machines_one_by_one(sweep: MakeSweep) -> None:
+    words = sweep(
+        network="100-60-10",
+        rule=["sgd", "mbgd"],
+        batch=8,
+        mapping=["paper", "best"],
+        machine={"cores_per_row": [2, 16], "pe_rows": [3, 4], "pe_cols": "pe_rows", "pe_sram_bytes": [128, 16384]},
+    )
+    plan = plan_sweep(words)
+    assert plan.chunk_points == 32
+    met: set[str] = set()
+    for row in rows_of(plan):
+        if row["mapping"] == "paper" or row["reason"]:
+            met.add(f"{row['mapping']} {row['rule']} {row['reason']}")
+            continue
+        machine = Machine(name="any", **{name: row[name] for name in MACHINE_FIELDS})
+        one = evaluate(parse_network(row["network"]), parse_rule(row["rule"]), machine, mapping="best")
+        assert isinstance(one, Evaluation)
+        assert (row["rule"], row["cycles_per_sample"]) == ("sgd", one.cycles_per_sample)
+        met.add("placed")
+    assert "placed" in met
+    assert any("best mbgd" in text and "--batch" in text for text in met)
+    assert any("best sgd" in text and "power of two" in text for text in met)
+    assert any("best sgd" in text and "too small" in text for text in met)

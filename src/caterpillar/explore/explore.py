@@ -10,7 +10,7 @@ from typing import Any
 
 from caterpillar.checks import CaterpillarError, UsageError
 from caterpillar.explore.folder import chunk_path, keep_chunk, open_folder
-from caterpillar.explore.plan import CHUNK_POINTS, Epochs, Plan, plan_sweep
+from caterpillar.explore.plan import Epochs, Plan, plan_sweep
 from caterpillar.explore.points import chunk_bytes, chunks
 from caterpillar.explore.query import read_results
 from caterpillar.explore.results import RESULTS, provenance, write_results
@@ -39,7 +39,7 @@ def explore(
     dask: str | None = None,
     epochs: Epochs | None = None,
     text: str | None = None,
-    chunk_points: int = CHUNK_POINTS,
+    chunk_points: int | None = None,
     on_progress: Progress | None = None,
 ) -> Exploration:
     """Evaluate every point of a sweep, or search, into out / results.parquet; read_results reads it.
@@ -48,7 +48,7 @@ def explore(
     cluster of `workers` on this machine. The results are the same, and in the same order, whatever does the work. A
     rerun goes on with what is finished. epochs: (rule label, network name) -> epochs to sweep.accuracy_percent. text:
     the sweep as its author wrote it, for the results' provenance (default: its words as JSON). chunk_points: what a
-    worker takes at a time, and loses if it is killed.
+    worker takes at a time, and loses if it is killed (default: what takes seconds).
     Raises UsageError and SpecError before any work starts, OutputError for a folder of another sweep.
     """
     if workers < 1:

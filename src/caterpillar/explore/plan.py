@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SINGLE = {"sgd", "cp"}  # these take single samples: batches are mbgd's and mbcp's
 FIELDS = {limit.field: limit for limit in LIMITS}
 CHUNK_POINTS = 65_536  # about a second's work, and what a kill can lose
+SLOW_CHUNK_POINTS = 32  # where a mapping takes one machine at a time: some seconds' work
 MOST_POINTS = 1_000_000_000
 MOST_TO_SEARCH = 2**62  # so that a point's number fits a word
 MOST_WORKS = 100_000
@@ -136,14 +137,17 @@ class Plan:
         }
 
 
-def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int = CHUNK_POINTS) -> Plan:
+def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int | None = None) -> Plan:
     """Check a sweep. epochs: (rule label, network name) -> epochs to accuracy_percent, for objectives to accuracy.
 
-    chunk_points: what a worker takes at a time.
+    chunk_points: what a worker takes at a time (default: what takes seconds).
     Raises UsageError or SpecError that names the word, its value and what is allowed.
     """
     _whole("epoch_samples", sweep.epoch_samples, 1, 10**12)
     _whole("seed", sweep.seed, 0, 2**32 - 1)
+    if chunk_points is None:
+        at_once = set(values_of(sweep.mapping, "mapping")) <= set(SWEEP_MAPPINGS)
+        chunk_points = CHUNK_POINTS if at_once else SLOW_CHUNK_POINTS
     _whole("chunk_points", chunk_points, 1, 10**7)
     base, axes, follows = _machine(sweep.machine)
     objectives = _objectives(sweep.objectives)
@@ -178,7 +182,7 @@ def _works(sweep: Sweep, epochs: Epochs) -> tuple[Work, ...]:
     mappings, numerics = values_of(sweep.mapping, "mapping"), values_of(sweep.numerics, "numerics")
     for mapping in mappings:
         for arithmetic in numerics:
-            check_names(mapping, arithmetic, mappings=SWEEP_MAPPINGS)
+            check_names(mapping, arithmetic)
     rules = _rules(values_of(sweep.rule, "rule"), values_of(sweep.batch, "batch"))
     if len(networks) * len(rules) * len(prices) > MOST_WORKS:
         raise UsageError(f"networks x rules x batches x prices must be at most {MOST_WORKS:,}")

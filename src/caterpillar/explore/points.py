@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caterpillar.checks import Infeasible
-from caterpillar.cost import price_columns
-from caterpillar.evaluate import Evaluation, evaluate_columns
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.cost import PriceColumns, price_columns
+from caterpillar.evaluate import SWEEP_MAPPINGS, Evaluation, evaluate, evaluate_columns
 from caterpillar.explore.plan import Plan, Work
 from caterpillar.explore.quantities import QUANTITIES
 from caterpillar.machine import PAPER_A, PAPER_B, Machine, machine_columns
@@ -95,9 +95,23 @@ def _label(work: Work, name: str) -> str:
 
 
 def _one_work(
-    plan: Plan, work: Work, machines: Machine, prices: Any, length: int
+    plan: Plan, work: Work, machines: Machine, prices: PriceColumns, length: int
 ) -> tuple[dict[str, Array], list[str]]:
     """Quantities, NaN where there are none, and the reason's place in the texts, -1 for a feasible point."""
+    at_once = work.mapping in SWEEP_MAPPINGS
+    columns, texts = (_at_once if at_once else _one_by_one)(plan, work, machines, prices, length)
+    columns["pes"] = _whole(machines.pes, length)
+    reason = columns["reason"]
+    for text, unmet in _unmet(plan, work, columns):
+        reason[(reason < 0) & unmet] = len(texts)
+        texts.append(text)
+    return columns, texts
+
+
+def _at_once(
+    plan: Plan, work: Work, machines: Machine, prices: PriceColumns, length: int
+) -> tuple[dict[str, Array], list[str]]:
+    """As _one_work, before constraints: formulas on arrays."""
     texts = list(prices.refusals)
     reason = prices.refused.copy()
     needs, has = np.full(length, -1), np.full(length, -1)
@@ -114,11 +128,37 @@ def _one_work(
         columns = {
             name: np.where(reason < 0, value, np.nan) for name, value in _quantities(plan, work, evaluation).items()
         }
-    columns["pes"] = _whole(machines.pes, length)
-    for text, unmet in _unmet(plan, work, columns):
-        reason[(reason < 0) & unmet] = len(texts)
-        texts.append(text)
     return columns | {"reason": reason, "needs_bytes": needs, "has_bytes": has}, texts
+
+
+def _one_by_one(
+    plan: Plan, work: Work, machines: Machine, _prices: PriceColumns, length: int
+) -> tuple[dict[str, Array], list[str]]:
+    """As _at_once, for a mapping that takes one machine at a time; what it cannot place is a reason too."""
+    columns = {name: np.full(length, np.nan) for name in QUANTITIES}
+    reason, needs, has = (np.full(length, -1) for _ in range(3))
+    texts: dict[str, int] = {}
+    for place in range(length):
+        fields = {name: _whole(getattr(machines, name), length)[place].item() for name in MACHINE_FIELDS}
+        try:
+            answer = evaluate(
+                work.network,
+                work.rule,
+                Machine(name="any", **fields),
+                mapping=work.mapping,
+                prices=work.prices,
+                numerics=work.numerics,
+            )
+        except UsageError as error:
+            reason[place] = texts.setdefault(str(error), len(texts))
+            continue
+        if isinstance(answer, Infeasible):
+            reason[place] = texts.setdefault(f"{answer.what} is too small: {answer.hint}", len(texts))
+            needs[place], has[place] = answer.needs_bytes, answer.has_bytes
+            continue
+        for name, value in _quantities(plan, work, answer).items():
+            columns[name][place] = value
+    return columns | {"reason": reason, "needs_bytes": needs, "has_bytes": has}, list(texts)
 
 
 def _short(demand: Infeasible, reason: Array) -> Array:
