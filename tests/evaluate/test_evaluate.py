@@ -99,3 +99,29 @@ def test_energy_by_phase_adds_up_to_energy_by_component(rule: rules.Rule, mappin
     low, high = answer.energy_range_pj
     assert low <= answer.energy_pj_per_sample * (1 + 1e-12)
     assert answer.energy_pj_per_sample <= high * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rule", "passes"), [(rules.sgd(), 8), (rules.fa(), 11), (rules.mbgd(50), 8 / 50), (rules.cp(), 0)]
+)
+def test_a_local_memory_that_answers_in_the_second_cycle_costs_a_cycle_a_pass(rule: rules.Rule, passes: float) -> None:
+    network = Network.mlp(784, 500, 500, 500, 10)
+    plain, late = (evaluate(network, rule, PAPER_A, prices=pricing) for pricing in (PAPER, CACTI))
+    assert isinstance(plain, Evaluation)
+    assert isinstance(late, Evaluation)
+    assert CACTI.of(PAPER_A).late_read_cycles == 1
+    assert late.cycles["memory"] == pytest.approx(passes)
+    assert late.cycles_per_sample == pytest.approx(plain.cycles_per_sample + passes)
+    assert late.counts.pe_cycles == pytest.approx(plain.counts.pe_cycles + passes * PAPER_A.pes)
+    slow = replace(PAPER_A, clock_hz=5e8)
+    in_time = evaluate(network, rule, slow, prices=CACTI)
+    assert isinstance(in_time, Evaluation)
+    assert in_time.cycles["memory"] == 0
+
+
+def test_the_schedule_waits_for_its_memory_too() -> None:
+    """One stretch over each matrix forward (the first with its update) and one back, but for the first."""
+    plain, late = (evaluate(SMALL, rules.sgd(), PAPER_A, mapping="best", prices=pricing) for pricing in (PAPER, CACTI))
+    assert isinstance(plain, Evaluation)
+    assert isinstance(late, Evaluation)
+    assert late.cycles_per_sample == plain.cycles_per_sample + 2 * SMALL.depth - 1

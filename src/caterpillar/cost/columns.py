@@ -44,6 +44,11 @@ class PriceColumns:
     refusals: tuple[str, ...]
     refused: NDArray[np.int64]
 
+    @property
+    def late_read_cycles(self) -> Any:
+        """As Prices.late_read_cycles."""
+        return self.numbers[3 + 3 * len(self.rates.events)]
+
     def energy_pj(self, counters: Counters) -> dict[str, Any]:
         """As cost.energy_pj, for counts that are numbers or arrays over the machines."""
         return energy_at(counters, self._rates(0), self.numbers[0])
@@ -55,7 +60,7 @@ class PriceColumns:
 
     def area_mm2(self, machines: Machine) -> dict[str, Any]:
         """As cost.area_mm2, of the machine_columns that the prices are of."""
-        first = 3 + 3 * len(self.rates.events)
+        first = 4 + 3 * len(self.rates.events)
         counts = block_counts(machines, pe_sram_bytes=self.numbers[first], core_sram_bytes=self.numbers[first + 1])
         areas = self.numbers[first + 2 :]
         return {part: area * counts[block] for (block, part), area in zip(self.rates.blocks, areas, strict=True)}
@@ -71,7 +76,7 @@ def price_columns(pricing: Pricing, machines: Machine, length: int) -> PriceColu
     tables, which = _tables(pricing, machines, length)
     refusals = tuple(dict.fromkeys(table.refusal for table in tables if table.refusal))
     places = np.array([refusals.index(table.refusal) if table.refusal else -1 for table in tables])
-    priced = [table for table in tables if not table.refusal] or [_Rates(numbers=(1.0,) * 5)]
+    priced = [table for table in tables if not table.refusal] or [_Rates(numbers=(1.0,) * 6)]
     width = len(priced[0].numbers)
     numbers = np.array([table.numbers or (1.0,) * width for table in tables])
     return PriceColumns(
@@ -103,7 +108,9 @@ def _tables(pricing: Pricing, machines: Machine, length: int) -> tuple[list[_Rat
 
 @lru_cache(maxsize=TABLES_KEPT)
 def _rates(pricing: Pricing, machine: Machine) -> _Rates:
-    """numbers: factor, and pJ of each event, as value, low, high; sizes of the priced memories; mm2 of each block."""
+    """numbers: factor, and pJ of each event, as value, low, high; late_read_cycles; sizes of the priced memories;
+    mm2 of each block.
+    """
     try:
         table = pricing.of(machine)
     except UsageError as error:
@@ -114,5 +121,5 @@ def _rates(pricing: Pricing, machine: Machine) -> _Rates:
     return _Rates(
         events=tuple((event, component) for event, component, _ in events),
         blocks=tuple((block, component) for block, component, _ in blocks),
-        numbers=(*ends, *sizes, *(area.value for _, _, area in blocks)),
+        numbers=(*ends, float(table.late_read_cycles), *sizes, *(area.value for _, _, area in blocks)),
     )

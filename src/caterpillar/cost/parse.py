@@ -56,7 +56,13 @@ def read_prices(toml: str, *, where: str) -> Prices:
     try:
         areas = Areas(**blocks, pe_sram_bytes=sizes["pe_sram_bytes"], core_sram_bytes=sizes["core_sram_bytes"])
         return Prices(
-            name=name, node_nm=cast("int", table["node_nm"]), factor=factor, areas=areas, machine=None, **events
+            name=name,
+            node_nm=cast("int", table["node_nm"]),
+            factor=factor,
+            areas=areas,
+            machine=None,
+            late_read_cycles=0,
+            **events,
         )
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None

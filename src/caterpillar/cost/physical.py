@@ -75,6 +75,7 @@ def cacti(machine: Machine, volts: float | None = None) -> Prices:
             )
         ),
         machine=machine,
+        late_read_cycles=built.mem_a.sram.read_cycles(machine.clock_hz) - 1,
     )
 
 

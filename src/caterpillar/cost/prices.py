@@ -96,7 +96,8 @@ class Prices:
     """A complete table: pJ for every event of Counters, a factor on them all, and the areas of the same technology.
 
     factor multiplies every price (1 where a table needs none). Prices are per access whatever a memory's size.
-    machine: the one that the table was made for, where it holds for one alone.
+    machine: the one that the table was made for, where it holds for one alone. late_read_cycles: by how much the first
+    word of a pass over the local memory comes later than from one that answers within a cycle (0: not known).
     """
 
     name: str
@@ -120,6 +121,7 @@ class Prices:
     activation_words: Price
     pe_cycles: Price
     machine: Machine | None = None
+    late_read_cycles: int = 0
 
     def __post_init__(self) -> None:
         check(self, (NODE,))
@@ -127,7 +129,7 @@ class Prices:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The priced events, in order: exactly those that Counters counts."""
-        about_the_table = ("name", "node_nm", "factor", "areas", "machine")
+        about_the_table = ("name", "node_nm", "factor", "areas", "machine", "late_read_cycles")
         return tuple(field.name for field in fields(cls) if field.name not in about_the_table)
 
     def pj(self, event: str) -> float:

@@ -110,6 +110,18 @@ def closed_form(program: Program, machine: Machine, placed: Storage, *, input_er
     )
 
 
+def pass_starts(program: Program) -> dict[str, float]:
+    """Passes over a matrix that begin, a sample, by phase: each waits for its first word.
+
+    None in a pipeline, where words of the next pass follow those of the one before. Larger batches share a pass.
+    """
+    starts = dict.fromkeys(PHASES, 0.0)
+    for one_pass in () if is_pipelined(program) else program.passes:
+        if not isinstance(one_pass.ops[0], OutputError):
+            starts[phase_of(one_pass.ops[0])] += 1 / program.batch if program.batch > SMALL_BATCH else 1.0
+    return starts
+
+
 def _off_core_cycles(program: Program, passes: tuple[Pass, ...], machine: Machine, share: float) -> float:
     """Cycles a sample that the off-core words need, were there nothing else.
 

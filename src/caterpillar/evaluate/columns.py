@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from caterpillar.checks import Infeasible
 from caterpillar.cost import PriceColumns
-from caterpillar.estimate import closed_form, storage_demands
+from caterpillar.counters import Counters
+from caterpillar.estimate import closed_form, pass_starts, storage_demands
 from caterpillar.evaluate.evaluate import SWEEP_MAPPINGS, check_names
 from caterpillar.evaluate.evaluation import Evaluation
 from caterpillar.machine import Machine
@@ -31,7 +32,8 @@ def evaluate_columns(
     program = rule(network)
     placed, demands = storage_demands(program, machines)
     answer = closed_form(program, machines, placed)
-    counts = answer.counters
+    late = sum(pass_starts(program).values()) * prices.late_read_cycles
+    counts = answer.counters + Counters(pe_cycles=machines.pes * late)
     evaluation = Evaluation(
         network=network,
         rule=rule.name,
@@ -42,7 +44,7 @@ def evaluate_columns(
         numerics=numerics,
         fits=answer.fits,
         macs_per_sample=program.macs_per_sample,
-        cycles=answer.cycles,
+        cycles=answer.cycles | {"memory": late},
         counts=counts,
         energy_pj=prices.energy_pj(counts),
         energy_range_pj=prices.energy_range_pj(counts),

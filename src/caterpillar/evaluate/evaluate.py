@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import PAPER, Pricing, area_mm2, energy_pj, energy_range_pj
 from caterpillar.counters import Counters
-from caterpillar.estimate import estimate
+from caterpillar.estimate import estimate, pass_starts
+from caterpillar.estimate.events import PHASES
 from caterpillar.estimate.storage import activation_words, matrices, matrix_words
 from caterpillar.evaluate.evaluation import Evaluation
 from caterpillar.machine import Machine
@@ -45,7 +46,10 @@ def evaluate(
     answer = _scheduled(program, machine) if mapping == "best" else _closed_form(program, machine)
     if isinstance(answer, Infeasible):
         return answer
-    counts = sum(answer.phases.values(), start=Counters())
+    late = {phase: starts * table.late_read_cycles for phase, starts in answer.pass_starts.items()}
+    waiting = {phase: Counters(pe_cycles=machine.pes * cycles) for phase, cycles in late.items()}
+    late_cycles = sum(late.values())
+    counts = sum(answer.phases.values(), start=Counters()) + Counters(pe_cycles=machine.pes * late_cycles)
     return Evaluation(
         network=network,
         rule=rule.name,
@@ -56,11 +60,11 @@ def evaluate(
         numerics=numerics,
         fits=answer.off_core_words == 0,
         macs_per_sample=program.macs_per_sample,
-        cycles=answer.cycles,
+        cycles=answer.cycles | {"memory": late_cycles},
         counts=counts,
         energy_pj=energy_pj(counts, table),
         energy_range_pj=energy_range_pj(counts, table),
-        energy_by_phase={phase: energy_pj(events, table) for phase, events in answer.phases.items()},
+        energy_by_phase={phase: energy_pj(answer.phases[phase] + waiting[phase], table) for phase in PHASES},
         area=area,
         matrix_words=sum(matrix_words(program, tensor) for tensor in matrices(program)),
         activation_words=activation_words(program),
@@ -70,10 +74,14 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """A steady tick's share of a sample: cycles by cause, events by phase."""
+    """A steady tick's share of a sample: cycles by cause, events and passes over a matrix that begin by phase.
+
+    It takes a local memory that answers within a cycle.
+    """
 
     cycles: dict[str, float]
     phases: dict[str, Counters]
+    pass_starts: dict[str, float]
     off_core_words: int
 
 
@@ -81,7 +89,12 @@ def _closed_form(program: Program, machine: Machine) -> _Answer | Infeasible:
     answer = estimate(program, machine)
     if isinstance(answer, Infeasible):
         return answer
-    return _Answer(cycles=answer.cycles, phases=answer.phases, off_core_words=answer.storage.off_core_words)
+    return _Answer(
+        cycles=answer.cycles,
+        phases=answer.phases,
+        pass_starts=pass_starts(program),
+        off_core_words=answer.storage.off_core_words,
+    )
 
 
 def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
@@ -94,12 +107,16 @@ def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
         return schedule
     steady = predict(program.network, machine, program.rule).steady
     cycles: dict[str, float] = {}
+    starts = dict.fromkeys(PHASES, 0.0)
     for phase in schedule.steady.phases:
         if phase.track == "compute":
             kind = re.sub(r" \d+( to \d+)?", "", phase.name)
             cycles[kind] = cycles.get(kind, 0) + phase.end - phase.start
+            first = kind.removeprefix("direct ").split(",")[0]
+            if first in starts:
+                starts[first] += 1.0
     cycles["between phases"] = steady.cycles - sum(cycles.values())
-    return _Answer(cycles=cycles, phases=steady.phases, off_core_words=0)
+    return _Answer(cycles=cycles, phases=steady.phases, pass_starts=starts, off_core_words=0)
 
 
 def check_names(mapping: str, numerics: str, *, mappings: tuple[str, ...] = MAPPINGS) -> None:

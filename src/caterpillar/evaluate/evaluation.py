@@ -19,7 +19,8 @@ class Evaluation:
     fits: whether weights, activations and errors lie in the PEs' local memories; if not, the rest of the weights is
     streamed from the cores' off-core SRAMs.
     macs_per_sample: useful multiply-adds; the first layer's input error and padding are left out.
-    cycles: cycles a sample by cause; they sum to cycles_per_sample. Filling and draining a pipeline is left out.
+    cycles: cycles a sample by cause (memory: passes whose first word comes later than in a cycle, by the prices'
+    circuits); they sum to cycles_per_sample. Filling and draining a pipeline is left out.
     counts: events a sample. energy_pj: counts times prices, by component. energy_range_pj: a sample's energy with every
     price at the low end of its range, and at the high end. energy_by_phase: pJ by phase (forward, backward, update,
     collective, off_core: waiting for off-core words), and in it by component. area: mm2 by component.
@@ -96,6 +97,7 @@ class Evaluation:
         return {
             "network": self.network.name,
             "sizes": list(self.network.sizes),
+            "activation": self.network.activation,
             "rule": self.rule,
             "batch": self.batch,
             "machine": self.machine.name,
