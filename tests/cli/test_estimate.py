@@ -59,6 +59,16 @@ def test_what_does_not_fit_is_an_answer(run, tmp_path):
     lacking = ran.document["infeasible"]
     assert lacking["needs_bytes"] > lacking["has_bytes"]
     assert lacking["hint"]
+    assert ran.document["macs_per_sample"] == 2299000
+    assert ran.document["area_mm2"] > 0
+    fitting = run("estimate", "--json").document
+    assert set(fitting) - set(ran.document) == {
+        "area",
+        "energy_by_phase",
+        "matrix_words",
+        "activation_words",
+        "off_core_words",
+    }
     assert run("estimate", "--machine", machine).out.startswith("500-500-500-10, sgd on small does not fit: ")
 
 

@@ -102,3 +102,15 @@ def test_a_folder_that_cannot_be_written_fails_before_training(tmp_path: Path, m
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"--out .*file cannot be written"):
         run_reproduction(tmp_path / "file", quick=True)
+
+
+def test_an_earlier_result_stays_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**_: object) -> list[Curve]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "train_short", interrupted)
+    (tmp_path / "rows.json").write_text("earlier")
+    with pytest.raises(KeyboardInterrupt):
+        run_reproduction(tmp_path, quick=True)
+    assert (tmp_path / "rows.json").read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]

@@ -1,5 +1,7 @@
 """Default learning rates: recorded ones first, a law for the rest."""
 
+from dataclasses import replace
+
 import pytest
 
 from caterpillar import rules
@@ -23,7 +25,10 @@ def test_every_rule_has_a_rate(rule: rules.Rule) -> None:
 
 
 def test_recorded_rates_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {"fallback": {"base": 1.0, "batch_exponent": 1.0}, "rates": {"7-3": {"sgd": 0.25}}}
+    table = {"fallback": {"base": 1.0, "batch_exponent": 1.0}, "rates": {"500-500-500-10": {"sgd": 0.25}}}
     monkeypatch.setattr(learning_rates, "_table", lambda: table)
-    assert default_learning_rate(UNLISTED, rules.sgd()) == 0.25
-    assert default_learning_rate(UNLISTED, rules.mbgd(2)) == 2.0
+    paper = parse_network("500-500-500-10")
+    assert default_learning_rate(paper, rules.sgd()) == 0.25
+    assert default_learning_rate(paper, rules.mbgd(2)) == 2.0
+    assert default_learning_rate(replace(paper, activation="tanh"), rules.sgd()) == 1.0
+    assert default_learning_rate(Network.mlp(100, 500, 500, 500, 10), rules.sgd()) == 1.0

@@ -12,6 +12,21 @@ from caterpillar.cli import options
 if TYPE_CHECKING:
     from caterpillar.evaluate import Evaluation
 
+# What JSON says as null of a machine that the network does not fit.
+UNKNOWN = (
+    "cycles_per_sample",
+    "cycles",
+    "utilization",
+    "energy_pj_per_sample",
+    "energy_pj",
+    "energy_range_pj",
+    "counts",
+    "power_w",
+    "gflops",
+    "gflops_per_watt",
+    "gflops_per_mm2",
+)
+
 
 def estimate(
     network: options.Network = options.DEFAULT_NETWORK,
@@ -30,7 +45,7 @@ def estimate(
     """
     from caterpillar.checks import Infeasible
     from caterpillar.cli.output import print_json
-    from caterpillar.cost import parse_prices
+    from caterpillar.cost import area_mm2, parse_prices
     from caterpillar.evaluate import evaluate
     from caterpillar.machine import parse_machine
     from caterpillar.network import parse_network
@@ -40,10 +55,23 @@ def estimate(
     target, table = parse_machine(machine), parse_prices(prices)
     answer = evaluate(net, learning, target, mapping=mapping, prices=table, numerics=numerics)
     if isinstance(answer, Infeasible):
-        asked = {"network": net.name, "rule": learning.name, "batch": learning.batch, "machine": target.name}
-        asked |= {"mapping": mapping, "prices": table.name, "numerics": numerics}
         if json:
-            print_json({**asked, "fits": False, "infeasible": asdict(answer)})
+            known: dict[str, object] = {
+                "network": net.name,
+                "sizes": list(net.sizes),
+                "activation": net.activation,
+                "rule": learning.name,
+                "batch": learning.batch,
+                "machine": target.name,
+                "mapping": mapping,
+                "prices": table.name,
+                "numerics": numerics,
+                "fits": False,
+                "infeasible": asdict(answer),
+                "macs_per_sample": learning(net).macs_per_sample,
+                "area_mm2": sum(area_mm2(target, table.of(target)).values()),
+            }
+            print_json({**known, **dict.fromkeys(UNKNOWN)})
         else:
             typer.echo(f"{net.name}, {learning.label} on {target.name} does not fit: {answer}")
     elif json:

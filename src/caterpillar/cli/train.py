@@ -155,6 +155,8 @@ def _document(request: Request, metrics: list[Metrics], weights_sha256: str) -> 
     fields = ("rule", "batch", "momentum", "numerics", "seed", "samples", "data", "learning_rate")
     return {
         "network": request.network.name,
+        "sizes": list(request.network.sizes),
+        "activation": request.network.activation,
         **{field: request.config[field] for field in fields},
         "epochs": metrics,
         "epochs_to": epochs_to(metrics),

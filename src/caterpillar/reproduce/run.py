@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from caterpillar.checks import OutputError
 from caterpillar.reproduce.fig5 import fig5_rows, train_short
@@ -13,6 +14,7 @@ from caterpillar.reproduce.study import STUDY, run_study
 from caterpillar.reproduce.study.rates import learning_rates_toml
 from caterpillar.reproduce.study.results import Curve, curves, known_records, write_records
 from caterpillar.reproduce.study.run import Progress
+from caterpillar.train.run_directory import replace_file
 
 
 def run_reproduction(
@@ -34,15 +36,15 @@ def run_reproduction(
     path = out_dir / "rows.json"
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"rows": []}), encoding="utf-8")  # fails now rather than after the trainings
+        TemporaryFile(dir=out_dir).close()  # fails now rather than after the trainings
         rows = [*area_rows(), *table2_rows(), *fig10_rows(), *text_rows()]
         if quick:
             trained = train_short(workers=workers, on_progress=on_progress)
         else:
             trained = _train_all(out_dir, workers=workers, dask=dask, on_progress=on_progress)
         rows += fig5_rows(trained)
-        document = {"rows": [row.as_dict() for row in rows]}
-        path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps({"rows": [row.as_dict() for row in rows]}, indent=1, allow_nan=False) + "\n"
+        replace_file(path, lambda file: file.write(text.encode()))
     except OSError as error:
         raise OutputError(f"--out {out_dir} cannot be written: {error.strerror or error}") from None
     return rows

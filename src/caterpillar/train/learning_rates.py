@@ -7,19 +7,20 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from caterpillar.network import Network
+from caterpillar.network import PAPER_NETWORKS, Network
 from caterpillar.rules import Rule
 
 
 def default_learning_rate(network: Network, rule: Rule) -> float:
-    """The recorded rate for a rule on a network, by their names; else base x batch^exponent x (1 - momentum).
+    """The recorded rate for a rule on one of the paper's networks; else base x batch^exponent x (1 - momentum).
 
     Rates are recorded without momentum; with it, they are scaled by 1 - momentum as well.
     """
     table = _table()
     fallback = table["fallback"]
     law = fallback["base"] * rule.batch ** fallback["batch_exponent"]
-    rate = table["rates"].get(network.name, {}).get(rule.label, law)
+    recorded = table["rates"].get(network.name, {}) if PAPER_NETWORKS.get(network.name) == network else {}
+    rate = recorded.get(rule.label, law)
     return float(f"{rate * (1.0 - rule.momentum):.2g}")
 
 
