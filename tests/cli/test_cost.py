@@ -67,3 +67,17 @@ def test_what_cannot_be_is_refused_in_one_line(refused, tmp_path):
     fast.write_text("cores_per_row = 4\npe_rows = 4\npe_cols = 4\nfma_latency = 16\nclock_hz = 4e9\n")
     assert "keeps up with clock_hz 4e+09" in refused("cost", fast)
     assert "does not fit" in refused("cost", "paper-a", "--sensitivity", "--network", "9000-9000-10")
+
+
+def test_every_price_says_value_unit_node_voltage_source_and_range(run):
+    for prices, memory_volts, logic_volts in (("cacti", 1.0, 0.9), ("horowitz", 0.9, 0.9), ("paper", None, None)):
+        entries = run("cost", "paper-a", "--prices", prices, "--json").document["event_prices"]
+        for entry in entries:
+            assert entry["unit"] == "pJ"
+            assert entry["node_nm"] == 45
+            assert entry["source"]
+            assert entry["range_pj"][0] <= entry["pj"] <= entry["range_pj"][1]
+            in_memory = entry["component"] in ("pe_memory", "core_memory")
+            assert entry["volts"] == (memory_volts if in_memory else logic_volts)
+    lowered = run("cost", "paper-a", "--prices", "cacti", "--volts", "0.8", "--json").document["event_prices"]
+    assert {entry["volts"] for entry in lowered} == {1.0, 0.8}

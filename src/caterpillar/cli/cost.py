@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from caterpillar.machine import Machine
 
 Runs = dict[tuple[str, str], "Evaluation"]  # by (prices, mapping)
+MEMORY_COMPONENTS = ("pe_memory", "core_memory")
 
 MachineArgument = Annotated[str, typer.Argument(help="A preset (see caterpillar machines) or a TOML file.")]
 Volts = Annotated[
@@ -120,6 +121,9 @@ def _document(machine: Machine, table: Prices, volts: float | None, answer: Eval
                 "component": component,
                 "pj": price.value * table.factor.value,
                 "range_pj": [price.low * table.factor.low, price.high * table.factor.high],
+                "unit": "pJ",
+                "node_nm": table.node_nm,
+                "volts": table.memory_volts if component in MEMORY_COMPONENTS else table.logic_volts,
                 "source": price.source,
             }
             for event, component, price in leaves(table)

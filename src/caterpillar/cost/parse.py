@@ -62,6 +62,8 @@ def read_prices(toml: str, *, where: str) -> Prices:
             areas=areas,
             machine=None,
             late_read_cycles=0,
+            logic_volts=None,
+            memory_volts=None,
             **events,
         )
     except SpecError as error:

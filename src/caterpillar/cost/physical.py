@@ -23,7 +23,7 @@ from caterpillar.cost.circuits import (
 )
 from caterpillar.cost.prices import MACHINE_FIELDS, Areas, Price, PriceModel, Prices
 from caterpillar.cost.technology import figures
-from caterpillar.cost.technology.scaling import energy_factor
+from caterpillar.cost.technology.scaling import CACTI_SUPPLY_V, energy_factor
 from caterpillar.cost.technology.wires import rise_pj, wire_pj
 from caterpillar.machine import Machine
 
@@ -50,6 +50,8 @@ def cacti(machine: Machine, volts: float | None = None) -> Prices:
     return Prices(
         name="cacti",
         node_nm=machine.node_nm,
+        logic_volts=built.volts,
+        memory_volts=CACTI_SUPPLY_V[machine.node_nm],
         factor=EXACT,
         areas=_areas(built),
         fma=figures.FMA_PJ.times(logic),
@@ -93,6 +95,7 @@ def horowitz(machine: Machine) -> Prices:
     return replace(
         cacti(machine),
         name="horowitz",
+        memory_volts=figures.HOROWITZ_V,
         fma=figures.HOROWITZ_FMA_PJ,
         pe_sram_read_words=local,
         pe_sram_write_words=local,

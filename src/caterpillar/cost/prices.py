@@ -98,6 +98,7 @@ class Prices:
     factor multiplies every price (1 where a table needs none). Prices are per access whatever a memory's size.
     machine: the one that the table was made for, where it holds for one alone. late_read_cycles: by how much the first
     word of a pass over the local memory comes later than from one that answers within a cycle (0: not known).
+    logic_volts, memory_volts: the supplies that the prices hold for; None where their source does not give them.
     """
 
     name: str
@@ -122,6 +123,8 @@ class Prices:
     pe_cycles: Price
     machine: Machine | None = None
     late_read_cycles: int = 0
+    logic_volts: float | None = None
+    memory_volts: float | None = None
 
     def __post_init__(self) -> None:
         check(self, (NODE,))
@@ -129,7 +132,8 @@ class Prices:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The priced events, in order: exactly those that Counters counts."""
-        about_the_table = ("name", "node_nm", "factor", "areas", "machine", "late_read_cycles")
+        supplies = ("logic_volts", "memory_volts")
+        about_the_table = ("name", "node_nm", "factor", "areas", "machine", "late_read_cycles", *supplies)
         return tuple(field.name for field in fields(cls) if field.name not in about_the_table)
 
     def pj(self, event: str) -> float:

@@ -17,6 +17,7 @@ FMA_PJ = Price(
     "single-precision FMA in 28 nm silicon, 106 GFLOPS/W (FPMax, Pu et al. 2016), times 0.33 for half precision by "
     "Horowitz's figures (our derivation, node left as it is)",
 )
+HOROWITZ_V = 0.9  # the supply of Horowitz's figures, ISSCC 2014
 HOROWITZ_FMA_PJ = Price(
     value=1.5,
     range=(1.5, 2.63),

@@ -36,8 +36,8 @@ _ENERGY = {  # V^2, V, 1
 
 # Supply of CACTI's high-performance devices (its tech_params, from the ITRS). Our 45 nm prices are at 0.9 V, nine
 # tenths of it; logic at another node runs at nine tenths of that node's.
-_CACTI_SUPPLY_V = {90: 1.2, 65: 1.1, 45: 1.0, 32: 0.9, 22: 0.8}
-LOGIC_V = {node_nm: round(0.9 * volts, 3) for node_nm, volts in _CACTI_SUPPLY_V.items()}
+CACTI_SUPPLY_V = {90: 1.2, 65: 1.1, 45: 1.0, 32: 0.9, 22: 0.8}
+LOGIC_V = {node_nm: round(0.9 * volts, 3) for node_nm, volts in CACTI_SUPPLY_V.items()}
 LOWEST_V, HIGHEST_V = 0.7, 1.1  # where all of the polynomials above rise (energy) and fall (delay) with the voltage
 
 
