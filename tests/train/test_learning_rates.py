@@ -25,10 +25,12 @@ def test_every_rule_has_a_rate(rule: rules.Rule) -> None:
 
 
 def test_recorded_rates_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {"fallback": {"base": 1.0, "batch_exponent": 1.0}, "rates": {"500-500-500-10": {"sgd": 0.25}}}
+    law = {"base": 1.0, "batch_exponent": 1.0, "factors": {"fa": 0.5}}
+    table = {"fallback": law, "rates": {"500-500-500-10": {"sgd": 0.25}}}
     monkeypatch.setattr(learning_rates, "_table", lambda: table)
     paper = parse_network("500-500-500-10")
     assert default_learning_rate(paper, rules.sgd()) == 0.25
     assert default_learning_rate(paper, rules.mbgd(2)) == 2.0
+    assert default_learning_rate(paper, rules.fa(2)) == 1.0
     assert default_learning_rate(replace(paper, activation="tanh"), rules.sgd()) == 1.0
     assert default_learning_rate(Network.mlp(100, 500, 500, 500, 10), rules.sgd()) == 1.0

@@ -12,13 +12,14 @@ from caterpillar.rules import Rule
 
 
 def default_learning_rate(network: Network, rule: Rule) -> float:
-    """The recorded rate for a rule on one of the paper's networks; else base x batch^exponent x (1 - momentum).
+    """The recorded rate for a rule on one of the paper's networks; else base x factor x batch^exponent x
+    (1 - momentum).
 
     Rates are recorded without momentum; with it, they are scaled by 1 - momentum as well.
     """
     table = _table()
     fallback = table["fallback"]
-    law = fallback["base"] * rule.batch ** fallback["batch_exponent"]
+    law = fallback["base"] * fallback["factors"].get(rule.name, 1.0) * rule.batch ** fallback["batch_exponent"]
     recorded = table["rates"].get(network.name, {}) if PAPER_NETWORKS.get(network.name) == network else {}
     rate = recorded.get(rule.label, law)
     return float(f"{rate * (1.0 - rule.momentum):.2g}")
