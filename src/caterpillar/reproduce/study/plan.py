@@ -99,7 +99,7 @@ class Study:
     workloads: tuple[Workload, ...]
     base_rate: float = 0.005
     rate_exponent: float = 0.75
-    rate_factors: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    rate_factors: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
     def rates(self, method: Method) -> tuple[float, ...]:
         """The learning rates tried for a method, rounded to two digits so that they can be written down."""

@@ -10,7 +10,7 @@ from caterpillar.reproduce.study.run import Record, choose_rates
 HEAD = """\
 # Learning rates that `caterpillar train` takes where none is given. Written by `caterpillar reproduce --full`.
 source = '''
-Chosen on 5,000 training images held back, never on the test images: of five rates around {base:g} b^{exponent:g}, b the
+Chosen on 5,000 training images held back, never on the test images: of six rates around {base:g} b^{exponent:g}, b the
 batch, the one with the best mean accuracy over the later half of a short run on 6,000 MNIST images. Every run is on
 record in reproduce/study/results.parquet (purpose "search").
 '''
