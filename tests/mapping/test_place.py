@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
-from caterpillar.mapping.layout import make_layout, weight_indices
+from caterpillar.mapping.layout import make_layout
 from caterpillar.network import Network
 from caterpillar.rules import cp, mbgd, sgd
 
@@ -22,6 +23,8 @@ def test_the_papers_small_network_on_its_machine() -> None:
     schedule = place(sgd()(SMALL), PAPER_A)
     assert isinstance(schedule, Schedule)
     assert schedule.utilization > 0.81
+    assert schedule.first is not None
+    assert schedule.last is not None
     assert schedule.cycles(3) == schedule.first.cycles + 2 * schedule.steady.cycles + schedule.last.cycles
 
 
@@ -52,15 +55,13 @@ def test_every_weight_lies_in_one_place(sizes: list[int], cores: int, rows: int,
     network = Network.mlp(*sizes)
     layout = make_layout(network, machine)
     for layer in network.layers:
-        inputs, outputs = weight_indices(layout, machine, layer.index)
-        found = [
-            (int(i), int(j))
-            for core in range(cores)
-            for i in inputs[core].ravel()
-            for j in outputs[core]
-            if i >= 0 and j >= 0
-        ]
-        assert sorted(found) == [(i, j) for i in range(layer.inputs) for j in range(layer.outputs)]
+        at = layout.weight_places(layer.index)
+        core, lane, word, row, column = np.broadcast_arrays(at.core, at.lane, at.word, at.row, at.column)
+        real = (row >= 0) & (column >= 0)
+        found = sorted(zip(row[real].tolist(), column[real].tolist(), strict=True))
+        assert found == [(i, j) for i in range(layer.inputs) for j in range(layer.outputs)]
+        held = set(zip(core[real].tolist(), lane[real].tolist(), word[real].tolist(), strict=True))
+        assert len(held) == layer.weights
 
 
 @pytest.mark.parametrize(

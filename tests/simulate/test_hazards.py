@@ -24,7 +24,7 @@ A0, R0 = isa.ACCUMULATOR, isa.REGISTER
 
 
 def check(b: Builder, *, cycles: int = 64) -> None:
-    walk(expand(b.program(cycles)), MACHINE, warm=False)
+    walk([expand(b.program(cycles))], MACHINE, warm=False, sram_beats=9)
 
 
 def multiply(b: Builder, at: int, **fields: int) -> None:
@@ -166,10 +166,10 @@ def test_the_softmax_unit_takes_its_time() -> None:
         b.issue("row_bus", at, row_from=isa.FROM_SOFTMAX, row_to=0, row_address=0)
         program = expand(b.program(done + 8))
         if at == done:
-            walk(program, MACHINE, warm=False)
+            walk([program], MACHINE, warm=False)
         else:
             with pytest.raises(Hazard, match=f"softmax unit before it is ready .ready in cycle {done}"):
-                walk(program, MACHINE, warm=False)
+                walk([program], MACHINE, warm=False)
 
 
 @pytest.mark.parametrize(

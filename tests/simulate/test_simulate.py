@@ -99,10 +99,10 @@ def test_epochs_from_fill_steady_and_drain_are_exact(
     machine: Machine, sizes: list[int], rule: str, samples: int
 ) -> None:
     schedule = scheduled(Network.mlp(*sizes), machine, rule)
-    whole = [expand(schedule.first), *[expand(schedule.steady)] * (samples - 1), expand(schedule.last)]
+    whole = [expand(program) for program in schedule.ticks(samples)]
     cycles, counters = count(schedule, samples)
     assert cycles == sum(len(part) for part in whole)
-    whole_run = walk(np.concatenate(whole), machine, warm=False)
+    whole_run = walk(whole, machine, warm=False, sram_beats=schedule.sram_beats)
     arriving = Counters(
         outside_words=(sizes[0] + 1) * samples, core_sram_write_words=sizes[0] * machine.cores * samples
     )
@@ -114,7 +114,7 @@ def test_epochs_from_fill_steady_and_drain_are_exact(
 def test_physical_bounds(machine: Machine, sizes: list[int], rule: str) -> None:
     network = Network.mlp(*sizes)
     schedule = scheduled(network, machine, rule)
-    counters = walk(expand(schedule.steady), machine, warm=True)
+    counters = walk([expand(schedule.steady)], machine, warm=True, sram_beats=schedule.sram_beats)
     macs = RULES[rule](network).macs_per_sample
     assert schedule.steady.cycles * machine.pes >= counters.fma >= macs
     assert 0 < schedule.utilization <= 1
@@ -163,7 +163,7 @@ def test_refuses_wrong_shapes() -> None:
     network = Network.mlp(9, 8, 4)
     machine = Machine(name="tiny", cores_per_row=1, pe_rows=2, pe_cols=2, ring_words_per_cycle=2)
     weights, inputs, labels = tensors(network, 2, 1)
-    with pytest.raises(SpecError, match=r"inputs must have the shape \(at least 1, 9\), got \(2, 8\)"):
+    with pytest.raises(SpecError, match=r"inputs must have the shape \(2, 9\), got \(2, 8\)"):
         simulate(scheduled(network, machine), weights, inputs[:, :8], labels, 0.1)
     with pytest.raises(SpecError, match="weights must have the shapes"):
         simulate(scheduled(network, machine), weights[:1], inputs, labels, 0.1)

@@ -47,12 +47,12 @@ def test_use_adds_up_to_the_events(tmp_path: Path) -> None:
     write_trace(tmp_path / "out.json", placed, 1)
     events = json.loads((tmp_path / "out.json").read_text())["traceEvents"]
     issues = 0.0
-    for program, start in ((placed.first, 0), (placed.last, placed.first.cycles)):
+    for program, start in zip(placed.ticks(1), (0, placed.ticks(1)[0].cycles), strict=True):
         for e in events:
             cycle = round(e["ts"] * 1e3) - start if e["name"] == "fma use" else -1
             if 0 <= cycle < program.cycles:
                 issues += e["args"]["share"] * min(WINDOW, program.cycles - cycle)
-    fma = sum(walk(expand(p), MACHINE, warm=True).fma for p in (placed.first, placed.last))
+    fma = sum(walk([expand(p)], MACHINE, warm=True, sram_beats=99).fma for p in placed.ticks(1))
     assert issues * MACHINE.pes == pytest.approx(fma)
 
 

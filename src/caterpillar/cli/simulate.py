@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from caterpillar.cost import Prices
     from caterpillar.counters import Counters
     from caterpillar.mapping import Schedule
+    from caterpillar.program import Program
     from caterpillar.simulate import Run
     from caterpillar.train import State
 
-Samples = Annotated[int, typer.Option(help="Training images to run through the machine.", metavar="N", min=1)]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        help="Training images to run through the machine, whole batches; two batches if not given.", metavar="N", min=1
+    ),
+]
 Trace = Annotated[
     Path | None,
     typer.Option(help="Write a trace of phases, collectives and units' use for the Perfetto UI.", metavar="FILE"),
@@ -43,7 +49,7 @@ def simulate(
     batch: options.Batch = 1,
     mapping: options.Mapping = "best",
     prices: options.Prices = "paper",
-    samples: Samples = 2,
+    samples: Samples = None,
     seed: Seed = 0,
     lr: LearningRate = 0.01,
     trace: Trace = None,
@@ -73,26 +79,26 @@ def simulate(
         else:
             typer.echo(f"{program.network.name}, {program.rule} on {target.name} does not fit: {schedule}")
         return
+    samples = 2 * batch if samples is None else samples
     if trace is not None:
         write_trace(trace, schedule, samples)
-    done = _execute(schedule, rule, samples=samples, seed=seed, rate=lr)
+    done = _execute(schedule, program, samples=samples, seed=seed, rate=lr)
     if json:
         print_json(_document(done, table))
     else:
         _print(done, table)
 
 
-def _execute(schedule: Schedule, rule: str, *, samples: int, seed: int, rate: float) -> _Done:
+def _execute(schedule: Schedule, program: Program, *, samples: int, seed: int, rate: float) -> _Done:
     import numpy as np
 
     from caterpillar.datasets import load_dataset
-    from caterpillar.rules import parse_rule
     from caterpillar.simulate import simulate
     from caterpillar.train import Settings, initial_state
 
     data = load_dataset(samples=samples, seed=seed).train
     settings = Settings(learning_rate=rate, seed=seed, epochs=1, numerics="fp16")
-    start = initial_state(parse_rule(rule)(schedule.network), settings)
+    start = initial_state(program, settings)
     feedback = tuple(matrix if matrix.size else None for matrix in start.feedback)
     run = simulate(
         schedule,
@@ -121,7 +127,8 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
         "fits": True,
         "samples": done.samples,
         "cycles": run.cycles,
-        "cycles_per_sample": schedule.steady.cycles,
+        "cycles_per_sample": schedule.cycles_per_sample,
+        "batch": schedule.batch,
         "utilization": schedule.utilization,
         "macs_per_sample": schedule.macs_per_sample,
         "counts": run.counters.as_dict(),
@@ -137,7 +144,7 @@ def _phases(done: _Done) -> dict[str, Counters]:
     from caterpillar.estimate.schedule import predict
 
     schedule = done.schedule
-    return predict(schedule.network, schedule.machine, schedule.rule).phases(done.samples)
+    return predict(schedule).phases(done.samples)
 
 
 def _print(done: _Done, table: Prices) -> None:
@@ -147,10 +154,11 @@ def _print(done: _Done, table: Prices) -> None:
     schedule, run = done.schedule, done.run
     title = f"{schedule.network.name}, {schedule.rule} on {schedule.machine.name}, {schedule.mapping} mapping"
     energy = energy_pj(run.counters, table)
+    samples_a_tick = "a sample" if schedule.batch == 1 else f"for {schedule.batch} samples"
     figures = [
         ("samples", f"{done.samples:,}", ""),
         ("cycles of the run, fill and drain included", f"{run.cycles:,}", ""),
-        ("cycles of a steady tick", f"{schedule.steady.cycles:,}", "a sample"),
+        ("cycles of a steady tick", f"{schedule.steady.cycles:,}", samples_a_tick),
         ("utilization of a steady tick", f"{schedule.utilization:.1%}", "of PEs x cycles"),
         ("energy of the run", f"{sum(energy.values()) / 1e6:,.3f}", f"uJ, {table.name} prices"),
     ]

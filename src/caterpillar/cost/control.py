@@ -11,7 +11,8 @@ from __future__ import annotations
 from functools import cache
 
 # Fields that only the core's own units obey, and those that say whether a unit does something.
-CORE_FIELDS = ("row_from", "row_send", "row_address", "softmax_on")
+ADDRESS_REGISTERS = tuple(f"{port}_{field}" for port in ("a", "b0", "b1") for field in ("queue", "lag"))
+CORE_FIELDS = ("row_from", "row_send", "row_address", "softmax_on", "softmax_label", *ADDRESS_REGISTERS)
 SWITCHES = ("a_op", "b0_op", "b1_op", "fma", "column_on", "link_on")
 
 CHANGED_BITS = (48.5, 59.9, 211.0)  # bits of PEs' fields that change, a cycle; high: all are clocked, none is gated

@@ -98,25 +98,26 @@ def _closed_form(program: Program, machine: Machine) -> _Answer | Infeasible:
 
 
 def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
-    """Mapping best: all weights lie in the PEs. Cycles by kind of stretch, events by phase."""
+    """Mapping best: a sample's share of a steady tick. Cycles by kind of stretch, events by phase."""
     from caterpillar.estimate.schedule import predict  # numpy is slow to import
     from caterpillar.mapping import place
 
     schedule = place(program, machine, mapping="best")
     if isinstance(schedule, Infeasible):
         return schedule
-    steady = predict(program.network, machine, program.rule).steady
+    tick, share = predict(schedule).tick, 1 / schedule.batch
     cycles: dict[str, float] = {}
     starts = dict.fromkeys(PHASES, 0.0)
     for phase in schedule.steady.phases:
         if phase.track == "compute":
             kind = re.sub(r" \d+( to \d+)?", "", phase.name)
-            cycles[kind] = cycles.get(kind, 0) + phase.end - phase.start
+            cycles[kind] = cycles.get(kind, 0) + (phase.end - phase.start) * share
             first = kind.removeprefix("direct ").split(",")[0]
             if first in starts:
-                starts[first] += 1.0
-    cycles["between phases"] = steady.cycles - sum(cycles.values())
-    return _Answer(cycles=cycles, phases=steady.phases, pass_starts=starts, off_core_words=0)
+                starts[first] += share
+    cycles["between phases"] = tick.cycles * share - sum(cycles.values())
+    phases = {phase: events * share if share < 1 else events for phase, events in tick.phases.items()}
+    return _Answer(cycles=cycles, phases=phases, pass_starts=starts, off_core_words=0)
 
 
 def check_names(mapping: str, numerics: str, *, mappings: tuple[str, ...] = MAPPINGS) -> None:

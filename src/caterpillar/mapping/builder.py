@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from caterpillar.checks import CaterpillarError
 from caterpillar.mapping.isa import (
+    COLLECTIVE,
     NONE,
     NOWHERE,
     READ,
     UNITS,
     WRITE,
+    WRITE_GROUP,
     Instruction,
+    Kind,
+    Kinds,
     Loop,
     MicroProgram,
     Phase,
@@ -44,21 +48,30 @@ class Builder:
         self._instructions: list[Instruction] = []
         self._busy: dict[Unit, NDArray[np.bool_]] = {unit: np.zeros(1024, np.bool_) for unit in UNITS}
         self._phases: list[Phase] = []
+        self._kinds: Kinds = COLLECTIVE
         self._end = 0
 
     @contextmanager
-    def phase(self, name: str, track: Track = "compute") -> Generator[None]:
+    def phase(self, name: str, kinds: Kinds, track: Track = "compute") -> Generator[None]:
         """Instructions issued inside belong to the phase; its first and last issue bound it."""
         first = len(self._instructions)
-        yield
+        with self.account(*kinds):
+            yield
         mine = self._instructions[first:]
-        cycles = [cycle for one in mine for cycle in (one.start, int(one.cycles().max()))]
-        if cycles:
-            self._phases.append(Phase(name=name, track=track, start=min(cycles), end=max(cycles) + 1))
+        if mine:
+            start, end = min(one.start for one in mine), max(one.last for one in mine) + 1
+            self._phases.append(Phase(name=name, track=track, start=start, end=end, kinds=kinds))
 
-    def mark(self, name: str, track: Track, start: int, end: int) -> None:
+    @contextmanager
+    def account(self, *kinds: Kind) -> Generator[None]:
+        """The events of instructions issued inside are shared evenly by these phases of the account."""
+        before, self._kinds = self._kinds, kinds
+        yield
+        self._kinds = before
+
+    def mark(self, name: str, kinds: Kinds, track: Track, start: int, end: int) -> None:
         """Name the cycles start .. end - 1: of a unit that works on by itself."""
-        self._phases.append(Phase(name=name, track=track, start=start, end=end))
+        self._phases.append(Phase(name=name, track=track, start=start, end=end, kinds=kinds))
 
     def issue(self, unit: Unit, start: int, loops: Sequence[Loop] = (), **fields: int) -> None:
         """Issue fields on a unit at cycle start, repeated by loops; nothing if a loop's count is 0."""
@@ -68,18 +81,33 @@ class Builder:
             if field in DEFAULTS:
                 fields.setdefault(field, DEFAULTS[field])
         kept = tuple(one for one in loops if one.count > 1)
-        one = Instruction(unit, start, tuple(fields.items()), kept)
-        cycles = one.cycles()
-        self._reserve(unit, cycles)
+        one = Instruction(unit, start, tuple(fields.items()), kept, self._kinds)
+        self._reserve(unit, one.cycles())
         self._instructions.append(one)
-        self._end = max(self._end, int(cycles.max()) + 1)
+        self._end = max(self._end, one.last + 1)
 
-    def memory_a(self, op: int, start: int, loops: Sequence[Loop], address: int, slot: int) -> None:
-        """Read MEM A into its latch, or write slot's word; strides name the field "address"."""
-        self.issue("mem_a", start, _renamed(loops, "a"), a_op=op, a_address=address, a_slot=slot)
+    def memory_a(
+        self, op: int, start: int, loops: Sequence[Loop], address: int, slot: int, *, queue: int = 0, lag: int = 0
+    ) -> None:
+        """Read MEM A into its latches, or write slot's word (WRITE_GROUP: the staged ones too).
+
+        Strides name the field "address". queue: the number of an address register, from 1; 0: none.
+        """
+        fields = {"a_op": op, "a_address": address, "a_slot": slot, "a_queue": queue, "a_lag": lag}
+        self.issue("mem_a", start, _renamed(loops, "a"), **fields)
 
     def memory_b(
-        self, op: int, start: int, loops: Sequence[Loop], address: int, slot: int, *, mode: int = 0, offset: int = 0
+        self,
+        op: int,
+        start: int,
+        loops: Sequence[Loop],
+        address: int,
+        slot: int,
+        *,
+        mode: int = 0,
+        offset: int = 0,
+        queue: int = 0,
+        lag: int = 0,
     ) -> None:
         """Read MEM B into slot (a latch or register), or write slot's word, on ports that are free."""
         if any(one.count <= 0 for one in loops):
@@ -92,7 +120,7 @@ class Builder:
             for turn in range(outer.count):
                 at, step = start + turn * outer.period, turn * strides.get("address", 0)
                 shift = offset + turn * strides.get("offset", 0)
-                self.memory_b(op, at, inner, address + step, slot, mode=mode, offset=shift)
+                self.memory_b(op, at, inner, address + step, slot, mode=mode, offset=shift, queue=queue, lag=lag)
             return
         chosen: Unit = port or "mem_b1"
         name = chosen[-2:]
@@ -102,6 +130,8 @@ class Builder:
             f"{name}_slot": slot,
             f"{name}_mode": mode,
             f"{name}_offset": offset,
+            f"{name}_queue": queue,
+            f"{name}_lag": lag,
         }
         self.issue(chosen, start, _renamed(loops, name), **fields)
 
@@ -152,4 +182,4 @@ def _renamed(loops: Sequence[Loop], prefix: str) -> list[Loop]:
     ]
 
 
-__all__ = ["READ", "WRITE", "Builder", "ScheduleError", "loop"]
+__all__ = ["READ", "WRITE", "WRITE_GROUP", "Builder", "ScheduleError", "loop"]

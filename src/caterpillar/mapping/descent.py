@@ -9,7 +9,16 @@ from __future__ import annotations
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import Builder
 from caterpillar.mapping.feedback import direct_backward, feedback_backward
-from caterpillar.mapping.isa import MicroProgram, accumulators
+from caterpillar.mapping.isa import (
+    BACKWARD,
+    BACKWARD_UPDATE,
+    COLLECTIVE,
+    FORWARD,
+    UPDATE,
+    UPDATE_FORWARD,
+    MicroProgram,
+    accumulators,
+)
 from caterpillar.mapping.layout import Layout, back_unit
 from caterpillar.mapping.phases import (
     back_own,
@@ -44,18 +53,18 @@ def steady_tick(layout: Layout, machine: Machine, rule: str) -> MicroProgram:
 def last_update(layout: Layout, machine: Machine) -> MicroProgram:
     """Update of layer 1 with the last sample."""
     b = Builder()
-    with b.phase("update 1"):
+    with b.phase("update 1", UPDATE):
         end = _first_layer(b, layout, machine, update=True, go_forward=False)
     return b.program(end)
 
 
 def _tick(layout: Layout, machine: Machine, rule: str, *, update: bool) -> MicroProgram:
     b = Builder()
-    with b.phase("update 1, forward 1" if update else "forward 1"):
+    with b.phase(*(("update 1, forward 1", UPDATE_FORWARD) if update else ("forward 1", FORWARD))):
         ready = _first_layer(b, layout, machine, update=update, go_forward=True)
     ready = _hidden_forward(b, layout, machine, ready)
     ready = _output_forward(b, layout, machine, ready)
-    with b.phase(f"spread errors {len(layout.layers)}"):
+    with b.phase(f"spread errors {len(layout.layers)}", BACKWARD_UPDATE):
         ready = spread_softmax(b, machine, ready, outputs=layout.layers[-1].outputs, to=layout.scratch)
     if rule == "dfa":
         return b.program(direct_backward(b, layout, machine, ready))
@@ -71,7 +80,8 @@ def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_for
         unit = pace if update else accumulators(m)
         pace = input_pace(m, unit)
         pace += pace % 2 if update else 0  # weights are read in even cycles
-        ready = load_input(b, m, 0, to=layout.new_input, positions=layer.positions, pace=pace)
+        with b.account("forward"):
+            ready = load_input(b, m, 0, to=layout.new_input, positions=layer.positions, pace=pace)
         start = max(1, ready - 1 - m.fma_latency) if update else ready + 1
     sizes = {"positions": layer.positions, "padded": layer.padded, "address": layer.address}
     if not update:
@@ -92,7 +102,7 @@ def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_for
 
 def _reduce(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int) -> int:
     layer = layout.layers[index - 1]
-    with b.phase(f"reduce {index}"):
+    with b.phase(f"reduce {index}", COLLECTIVE):
         spare = layer.blocks * m.pes_per_core - layer.padded
         ready = clear(b, ready, words=spare, to=layout.scratch + layer.padded)
         relu = index < len(layout.layers)
@@ -106,9 +116,9 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
         ready = _reduce(b, layout, m, index, ready, to=layout.own[index])
         before, layer = layout.layers[index - 1], layout.layers[index]
         pace, to, own = gather_pace(m, m.pe_cols, accumulators(m)), layout.gathered[index + 1], layout.own[index]
-        with b.phase(f"all-gather {index}", "collective"):
+        with b.phase(f"all-gather {index}", COLLECTIVE, "collective"):
             gather_ring(b, m, ready + 1, own=own, to=to, blocks=before.blocks, columns=m.pe_cols, pace=pace)
-        with b.phase(f"forward {index + 1}"):
+        with b.phase(f"forward {index + 1}", FORWARD):
             ready = forward(
                 b,
                 m,
@@ -126,7 +136,7 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
 def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """The last layer forward, its all-reduce and softmax, and all inputs scaled; the output errors are ready."""
     depth, layer, before = len(layout.layers), layout.layers[-1], layout.layers[-2]
-    with b.phase(f"forward {depth}"):
+    with b.phase(f"forward {depth}", FORWARD):
         ready = forward(
             b,
             m,
@@ -142,20 +152,21 @@ def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     columns = -(-min(layer.outputs, m.pes_per_core) // m.pe_rows)
     pace = gather_pace(m, columns, 1)
     gathered, blocks = layout.scratch, layer.blocks
-    with b.phase(f"all-gather {depth}", "collective"):
+    with b.phase(f"all-gather {depth}", COLLECTIVE, "collective"):
         summed = gather_ring(
             b, m, ready + 1, own=layout.own_error, to=gathered, blocks=blocks, columns=columns, pace=pace, rotate=True
         )
-    with b.phase("scale 1"):
+    with b.phase("scale 1", UPDATE):
         inputs = (layout.new_input, layout.old_input, layout.layers[0].positions)
         summed = max(summed, scale(b, m, ready + 1 + blocks * pace, regions=[inputs]))
-    with b.phase(f"add {depth}"):
+    with b.phase(f"add {depth}", COLLECTIVE):
         logits = layout.scratch + blocks * m.cores
         for t in range(blocks):
             summed = sum_cores(b, m, summed, gathered=gathered + t * m.cores, to=logits + t)
-    erred = softmax(b, m, summed, logits=logits, outputs=layer.outputs)
-    b.mark("softmax", "collective", summed, erred)
-    with b.phase(f"scale 2 to {depth}"):
+    with b.account("backward"):
+        erred = softmax(b, m, summed, logits=logits, outputs=layer.outputs)
+    b.mark("softmax", BACKWARD, "collective", summed, erred)
+    with b.phase(f"scale 2 to {depth}", UPDATE):
         regions = [(layout.own[depth - 1], layout.scaled_own, before.blocks)]
         regions += [(at, at, layout.layers[i].positions) for i, at in enumerate(layout.gathered[2:], start=1)]
         return max(erred, scale(b, m, summed, regions=regions))
@@ -163,7 +174,7 @@ def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
 
 def _output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feedback: bool) -> int:
     depth, layer = len(layout.layers), layout.layers[-1]
-    with b.phase(f"backward {depth}, update {depth}"):
+    with b.phase(f"backward {depth}, update {depth}", BACKWARD_UPDATE):
         return back_own(
             b,
             m,
@@ -185,7 +196,7 @@ def _backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
         layer = layout.layers[index - 1]
         words = layer.padded
         errors = layout.scratch if index > 1 else layout.first_error
-        with b.phase(f"spread errors {index}"):
+        with b.phase(f"spread errors {index}", BACKWARD_UPDATE if index > 1 else UPDATE):
             ready = spread_errors(b, m, ready, own=layout.own_error, words=words, to=errors)
         if index == 1:
             return ready + words - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import Builder
+from caterpillar.mapping.isa import BACKWARD, BACKWARD_UPDATE, UPDATE
 from caterpillar.mapping.layout import Layout, back_unit
 from caterpillar.mapping.phases import back_own, clear, spread_errors, update_forward
 from caterpillar.mapping.scatter import Scatter, back_scatter
@@ -12,7 +13,7 @@ from caterpillar.mapping.scatter import Scatter, back_scatter
 def update_only(b: Builder, layout: Layout, m: Machine, index: int, start: int, *, errors: int) -> int:
     """W_l <- W_l - (lr h) d, with errors of the panel in every lane (all ready at `start`); returns when done."""
     layer, last = layout.layers[index - 1], index == len(layout.layers)
-    with b.phase(f"update {index}"):
+    with b.phase(f"update {index}", UPDATE):
         return update_forward(
             b,
             m,
@@ -34,7 +35,7 @@ def feedback_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int
     for index in range(len(layout.layers) - 1, 0, -1):
         layer = layout.layers[index - 1]
         errors = layout.scratch if index > 1 else layout.first_error
-        with b.phase(f"spread errors {index}"):
+        with b.phase(f"spread errors {index}", BACKWARD_UPDATE if index > 1 else UPDATE):
             ready = spread_errors(b, m, ready, own=layout.own_error, words=layer.padded, to=errors)
         if index == 1:
             return ready + layer.padded - 1
@@ -61,11 +62,12 @@ def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """
     depth, outputs = len(layout.layers), layout.layers[-1].outputs
     errors, last = layout.scratch, layout.layers[-1]
-    ready = clear(b, ready + outputs, words=last.padded - outputs, to=errors + outputs)
+    with b.account("update"):
+        ready = clear(b, ready + outputs, words=last.padded - outputs, to=errors + outputs)
     ready = update_only(b, layout, m, depth, ready, errors=errors)
     for index in range(depth - 1, 0, -1):
         layer = layout.layers[index - 1]
-        with b.phase(f"direct backward {index}"):
+        with b.phase(f"direct backward {index}", BACKWARD):
             feedback = (layout.feedback[index], outputs)
             ready = back_own(
                 b,
@@ -80,7 +82,7 @@ def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
                 feedback=feedback,
             )
         to = layout.direct_error if index > 1 else layout.first_error
-        with b.phase(f"spread errors {index}"):
+        with b.phase(f"spread errors {index}", UPDATE):
             ready = spread_errors(b, m, ready, own=layout.own_error, words=layer.padded, to=to)
         if index > 1:
             ready = update_only(b, layout, m, index, ready + layer.padded, errors=to)

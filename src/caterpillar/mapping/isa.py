@@ -6,7 +6,7 @@ is a list of Instructions: one unit's fields at one cycle, repeated by nested lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,10 @@ ROW, COLUMN, LINK = 8, 9, 10  # words taken from the row bus, the column bus, a 
 RESULT = 11  # the FMA result that comes out in this very cycle
 RESULT_BEFORE = 12  # the one that came out in the cycle before
 ACCUMULATOR = 16  # ACCUMULATOR + i
-REGISTER = 32  # REGISTER + i
+REGISTER = 32  # REGISTER + i, i in 0..255
+HALF = 288  # HALF + i: word i of the group that MEM A's last read brought
+STAGED = 296  # STAGED + i: write latches, words of a group on their way to MEM A
+SLOTS = 304
 
 LATCHES = 4
 NONE = -1
@@ -36,25 +39,35 @@ PLAIN, XOR_LANE, ROTATE_CORE = 0, 1, 2  # address; address + (offset ^ lane); ad
 # Row bus sources
 FROM_PE, FROM_DOWN, FROM_UP, FROM_SRAM, FROM_SOFTMAX = 1, 2, 3, 4, 5
 # Row bus destinations in the core: a column's number, or
-ALL_COLUMNS, TO_SOFTMAX, NOWHERE = -1, -2, -3
+ALL_COLUMNS, TO_SOFTMAX, NOWHERE, TO_SRAM = -1, -2, -3, -4
 # Ring directions: down is to the core with the next lower number, up to the next higher, both wrapping round
 DOWN, UP = 1, 2
 
-READ, WRITE = 1, 2
+READ, WRITE, WRITE_GROUP = 1, 2, 3
+QUEUES = 15  # address registers, numbered from 1
 SOFTMAX_OUTPUTS = 4096  # logits that a softmax unit holds
 FIFO_BEATS = 64  # beats that a core's receive queue of one ring direction holds
 
 Track = Literal["compute", "collective"]
+Kind = Literal["forward", "backward", "update", "collective", "off_core"]
+Kinds = tuple[Kind, ...]
+FORWARD: Kinds = ("forward",)
+BACKWARD: Kinds = ("backward",)
+UPDATE: Kinds = ("update",)
+COLLECTIVE: Kinds = ("collective",)
+OFF_CORE: Kinds = ("off_core",)
+BACKWARD_UPDATE: Kinds = ("backward", "update")
+UPDATE_FORWARD: Kinds = ("update", "forward")
 Unit = Literal["mem_a", "mem_b0", "mem_b1", "fma", "row_bus", "column_bus", "link", "softmax"]
 UNITS: dict[Unit, tuple[str, ...]] = {
-    "mem_a": ("a_op", "a_address", "a_slot"),
-    "mem_b0": ("b0_op", "b0_address", "b0_slot", "b0_mode", "b0_offset"),
-    "mem_b1": ("b1_op", "b1_address", "b1_slot", "b1_mode", "b1_offset"),
+    "mem_a": ("a_op", "a_address", "a_slot", "a_queue", "a_lag"),
+    "mem_b0": ("b0_op", "b0_address", "b0_slot", "b0_mode", "b0_offset", "b0_queue", "b0_lag"),
+    "mem_b1": ("b1_op", "b1_address", "b1_slot", "b1_mode", "b1_offset", "b1_queue", "b1_lag"),
     "fma": ("fma", "fma_a", "fma_b", "fma_c", "fma_to", "fma_flags", "fma_gate"),
     "row_bus": ("row_from", "row_column", "row_slot", "row_to", "row_send", "row_address"),
     "column_bus": ("column_on", "column_row", "column_slot"),
     "link": ("link_on", "link_bit", "link_slot"),
-    "softmax": ("softmax_on",),
+    "softmax": ("softmax_on", "softmax_label"),
 }
 FIELDS: tuple[str, ...] = tuple(name for names in UNITS.values() for name in names)
 COLUMN_OF: dict[str, int] = {name: index for index, name in enumerate(FIELDS)}
@@ -82,6 +95,11 @@ def sram_beat_cycles(machine: Machine) -> int:
     return -(-machine.pe_rows // machine.core_sram_words_per_cycle)
 
 
+def halves(machine: Machine) -> int:
+    """Words of a group: what one access of MEM A moves."""
+    return machine.pe_sram_word_bits // 16
+
+
 def link_hops(machine: Machine, bit: int) -> int:
     """Hops between the two PEs whose lanes differ in one bit.
 
@@ -104,6 +122,18 @@ def softmax_cycles(machine: Machine, outputs: int) -> int:
     return outputs + (9 + 3 + 1) * round_cycles + outputs * machine.fma_latency
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """An address register: it steps through `slots` stretches of `words` words, one a tick, round and round.
+
+    A value that lives for several ticks lies in one of the slots: an address with a lag becomes
+    address + words ((tick + lag) mod slots).
+    """
+
+    words: int
+    slots: int
+
+
 @dataclass(frozen=True, slots=True)
 class Loop:
     """count rounds, period cycles apart; strides: what each round adds to a field."""
@@ -115,12 +145,21 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One unit's fields at cycle start, repeated by loops (outermost first)."""
+    """One unit's fields at cycle start, repeated by loops (outermost first).
+
+    kinds: the phases of an account (estimate) that share its events evenly.
+    """
 
     unit: Unit
     start: int
     fields: tuple[tuple[str, int], ...]
     loops: tuple[Loop, ...]
+    kinds: Kinds = COLLECTIVE
+
+    @property
+    def last(self) -> int:
+        """The cycle of its last issue."""
+        return self.start + sum((loop.count - 1) * loop.period for loop in self.loops)
 
     @property
     def issues(self) -> int:
@@ -129,6 +168,19 @@ class Instruction:
         for loop in self.loops:
             total *= loop.count
         return total
+
+    def between(self, start: int, end: int) -> Instruction:
+        """Itself with those rounds of the outermost loop only that may issue in cycles start .. end - 1."""
+        if not self.loops or self.loops[0].period <= 0:
+            return self
+        outer, *inner = self.loops
+        reach = sum((loop.count - 1) * loop.period for loop in inner)
+        first = max(0, -((self.start + reach - start) // outer.period))
+        last = min(outer.count - 1, (end - 1 - self.start) // outer.period)
+        steps = dict(outer.strides)
+        fields = tuple((name, value + first * steps.get(name, 0)) for name, value in self.fields)
+        kept = Loop(max(0, last - first + 1), outer.period, outer.strides)
+        return replace(self, start=self.start + first * outer.period, fields=fields, loops=(kept, *inner))
 
     def cycles(self) -> NDArray[np.int64]:
         """The cycle of each issue, in loop order."""
@@ -147,12 +199,16 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A named stretch of a program, for traces: cycles start .. end - 1. Stretches of one track do not overlap."""
+    """A named stretch of a program: cycles start .. end - 1. Stretches of one track do not overlap.
+
+    kinds: the phases of an account that share its cycles evenly.
+    """
 
     name: str
     track: Track
     start: int
     end: int
+    kinds: Kinds = COLLECTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import accumulators, power_of_two_at_least
+from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
 
 
@@ -49,6 +49,8 @@ class Layout:
     scratch: shared by what lives shortly: partial sums; gathered partial logits; errors being spread.
     """
 
+    cores: int
+    lanes: int
     layers: tuple[LayerLayout, ...]
     new_input: int
     old_input: int
@@ -60,8 +62,50 @@ class Layout:
     scratch: int
     feedback: tuple[int, ...]
     direct_error: int
+    direct: bool
     mem_a_words: int
     mem_b_words: int
+
+    def weight_places(self, index: int) -> Places:
+        """MEM A's words of W_index, (inputs, outputs)."""
+        return self._places(index, self.layers[index - 1].address)
+
+    def feedback_places(self, index: int) -> Places:
+        """MEM A's words of B_index: for fa shaped like W_index, for dfa (outputs, outputs of the network)."""
+        return self._direct_places(index) if self.direct else self._places(index, self.feedback[index])
+
+    def _places(self, index: int, address: int) -> Places:
+        """Arrays that broadcast to (cores, positions, panel, lanes)."""
+        layer, last = self.layers[index - 1], index == len(self.layers)
+        core = np.arange(self.cores)[:, None, None, None]
+        position, lane = np.arange(layer.positions)[:, None, None], np.arange(self.lanes)
+        if index == 1:
+            inputs = position * self.lanes + lane
+        else:
+            before = self.layers[index - 2]
+            chunk = core if last else (core + position // before.blocks) % self.cores
+            within = position % before.blocks * self.lanes + lane
+            inputs = np.where(within < before.panel, chunk * before.panel + within, layer.inputs)
+        output = np.arange(layer.panel)[:, None]
+        outputs = output + core * (0 if last else layer.panel)
+        return Places(
+            core=core,
+            lane=lane,
+            word=address + position * layer.padded + output,
+            row=np.where(inputs < layer.inputs, inputs, -1),
+            column=np.where(outputs < layer.outputs, outputs, -1),
+        )
+
+    def _direct_places(self, index: int) -> Places:
+        """A row for each own output: (cores, blocks, outputs, lanes)."""
+        layer, outputs = self.layers[index - 1], self.layers[-1].outputs
+        core = np.arange(self.cores)[:, None, None, None]
+        block, column, lane = np.arange(layer.blocks)[:, None, None], np.arange(outputs)[:, None], np.arange(self.lanes)
+        within = block * self.lanes + lane
+        rows = core * layer.panel + within
+        rows = np.where((within < layer.panel) & (rows < layer.outputs), rows, -1)
+        word = self.feedback[index] + block * outputs + column
+        return Places(core=core, lane=lane, word=word, row=rows, column=column)
 
 
 def loop_unit(machine: Machine) -> int:
@@ -140,6 +184,8 @@ def _with_mem_b(
     scratch = take(max(errors, logits))
     direct_error = take(errors if direct else 0)
     return Layout(
+        cores=cores,
+        lanes=lanes,
         layers=layers,
         new_input=new_input,
         old_input=old_input,
@@ -151,26 +197,7 @@ def _with_mem_b(
         scratch=scratch,
         feedback=feedback,
         direct_error=direct_error,
+        direct=direct,
         mem_a_words=mem_a_words,
         mem_b_words=word,
     )
-
-
-def weight_indices(layout: Layout, machine: Machine, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which weight of a layer lies where: (inputs (cores, positions, lanes), outputs (cores, panel)); -1: none."""
-    layer = layout.layers[index - 1]
-    cores, lanes = machine.cores, machine.pes_per_core
-    core = np.arange(cores)[:, None, None]
-    position = np.arange(layer.positions)[None, :, None]
-    lane = np.arange(lanes)[None, None, :]
-    last = index == len(layout.layers)
-    if index == 1:
-        inputs = position * lanes + lane + 0 * core
-    else:
-        before = layout.layers[index - 2]
-        chunk = core if last else (core + position // before.blocks) % cores
-        within = position % before.blocks * lanes + lane
-        inputs = np.where(within < before.panel, chunk * before.panel + within, layer.inputs)
-    inputs = np.where(inputs < layer.inputs, inputs, -1)
-    outputs = np.arange(layer.panel)[None, :] + np.arange(cores)[:, None] * (0 if last else layer.panel)
-    return inputs, np.where(outputs < layer.outputs, outputs, -1)

@@ -177,27 +177,30 @@ def update_forward(
         ]
         column = address + first * width
         b.memory_a(READ, base, words, column, MEM_A)
-        b.memory_b(READ, base + odd, [loop(count, outer), loop(positions, period, address=1)], old, LATCH)
-        for k in range(width):
-            at = base + 2 * k + update_at
-            b.issue("fma", at, nest, fma_a=LATCH, fma_b=REGISTER + k, fma_c=MEM_A, fma_flags=NEGATE)
-        b.memory_a(WRITE, base + update_at + latency, words, column, RESULT)
+        with b.account("update"):
+            b.memory_b(READ, base + odd, [loop(count, outer), loop(positions, period, address=1)], old, LATCH)
+            for k in range(width):
+                at = base + 2 * k + update_at
+                b.issue("fma", at, nest, fma_a=LATCH, fma_b=REGISTER + k, fma_c=MEM_A, fma_flags=NEGATE)
+            b.memory_a(WRITE, base + update_at + latency, words, column, RESULT)
         errors_used.extend((base + block * outer, first + block) for block in range(count))
         if not go_forward:
             continue
         at = base + 2 + latency
-        b.memory_b(READ, at - 1, [loop(count, outer), loop(positions, period, address=1)], new, LATCH + 1)
-        for k in range(width):
-            for low, high, c in ((0, 1, ZERO), (1, positions, ACCUMULATOR + k)):
-                loops = [loop(count, outer), loop(high - low, period)]
-                issue = at + low * period + 2 * k
-                b.issue("fma", issue, loops, fma_a=LATCH + 1, fma_b=after, fma_c=c, fma_to=ACCUMULATOR + k)
-        loops = [loop(count, outer, address=width), loop(width, 2, address=1)]
-        b.memory_b(WRITE, at + (positions - 1) * period + latency, loops, sums + first * width, RESULT)
-    for base, block in errors_used:  # between the last use of the block before and the first of this one
-        for k in range(width):
-            last = base + 2 * k + update_at - 1
-            b.load_within(max(0, last + 1 - 2 * width), last, errors + block * width + k, REGISTER + k)
+        with b.account("forward"):
+            b.memory_b(READ, at - 1, [loop(count, outer), loop(positions, period, address=1)], new, LATCH + 1)
+            for k in range(width):
+                for low, high, c in ((0, 1, ZERO), (1, positions, ACCUMULATOR + k)):
+                    loops = [loop(count, outer), loop(high - low, period)]
+                    issue = at + low * period + 2 * k
+                    b.issue("fma", issue, loops, fma_a=LATCH + 1, fma_b=after, fma_c=c, fma_to=ACCUMULATOR + k)
+            loops = [loop(count, outer, address=width), loop(width, 2, address=1)]
+            b.memory_b(WRITE, at + (positions - 1) * period + latency, loops, sums + first * width, RESULT)
+    with b.account("update"):
+        for base, block in errors_used:  # between the last use of the block before and the first of this one
+            for k in range(width):
+                last = base + 2 * k + update_at - 1
+                b.load_within(max(0, last + 1 - 2 * width), last, errors + block * width + k, REGISTER + k)
     end = rest + (blocks - 1) * positions * 2 * width - (pace - 2 * width if blocks == 1 else 0)
     return end + 1 + 2 * latency if go_forward else end + latency + odd
 
@@ -366,23 +369,26 @@ def back_own(
         if weights:
             address, step, scaled = weights
             b.memory_a(READ, base, along, address + t * step, MEM_A)
-            b.load_within(base - pace + 2 if t else 0, base, scaled + t, LATCH + 1)
+            with b.account("update"):
+                b.load_within(base - pace + 2 if t else 0, base, scaled + t, LATCH + 1)
             update = base + (2 if odd else 1)
-            b.issue("fma", update, each, fma_a=LATCH + 1, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
-            b.memory_a(WRITE, update + latency, along, address + t * step, RESULT)
+            with b.account("update"):
+                b.issue("fma", update, each, fma_a=LATCH + 1, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+                b.memory_a(WRITE, update + latency, along, address + t * step, RESULT)
         back = base + to_error
         if feedback:
             address, step = feedback
             b.memory_a(READ, back - 1, along, address + t * step, MEM_A)
         last = back + (outputs - 1) * pace
-        if outputs > 1:
-            b.issue("fma", back, fma_a=MEM_A, fma_b=LATCH, fma_c=ZERO, fma_to=ACCUMULATOR)
-            loops = [loop(outputs - 2, pace)]
-            b.issue("fma", back + pace, loops, fma_a=MEM_A, fma_b=LATCH, fma_c=ACCUMULATOR, fma_to=ACCUMULATOR)
-        b.load_within(last - pace, last - 1, own + t, LATCH + 3)
-        c = ACCUMULATOR if outputs > 1 else ZERO
-        b.issue("fma", last, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 3)
-        b.memory_b(WRITE, last + latency, [], to + t, RESULT)
+        with b.account("backward"):
+            if outputs > 1:
+                b.issue("fma", back, fma_a=MEM_A, fma_b=LATCH, fma_c=ZERO, fma_to=ACCUMULATOR)
+                loops = [loop(outputs - 2, pace)]
+                b.issue("fma", back + pace, loops, fma_a=MEM_A, fma_b=LATCH, fma_c=ACCUMULATOR, fma_to=ACCUMULATOR)
+            b.load_within(last - pace, last - 1, own + t, LATCH + 3)
+            c = ACCUMULATOR if outputs > 1 else ZERO
+            b.issue("fma", last, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 3)
+            b.memory_b(WRITE, last + latency, [], to + t, RESULT)
     return start + (blocks * outputs - 1) * pace + to_error + latency + 1
 
 

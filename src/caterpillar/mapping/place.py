@@ -36,8 +36,15 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         first=first_tick(layout, machine, program.rule),
         steady=steady_tick(layout, machine, program.rule),
         last=last_update(layout, machine),
+        sample_beats=sample_beats(layout, machine),
+        sram_beats=sample_beats(layout, machine),
         macs_per_sample=program.macs_per_sample,
     )
+
+
+def sample_beats(layout: Layout, machine: Machine) -> int:
+    """Beats of core SRAM that a sample takes."""
+    return layout.layers[0].positions * machine.pe_cols
 
 
 def _check_supported(program: Program, machine: Machine) -> None:
@@ -86,6 +93,12 @@ def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
             registers * WORD_BYTES,
             machine.pe_registers * WORD_BYTES,
             "raise pe_registers or lower pe_rows or pe_cols",
+        ),
+        (
+            "the SRAM of a core",
+            sample_beats(layout, machine) * machine.pe_rows * WORD_BYTES,
+            machine.core_sram_bytes,
+            "raise core_sram_bytes",
         ),
         (
             "the ring's receive queue",

@@ -8,6 +8,9 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.builder import READ, WRITE, Builder, loop
 from caterpillar.mapping.isa import (
     ACCUMULATOR,
+    BACKWARD,
+    BACKWARD_UPDATE,
+    COLLECTIVE,
     FROM_PE,
     FROM_UP,
     LATCH,
@@ -115,9 +118,10 @@ def back_scatter(
 
     scaled is for an update alone. Returns when the errors are ready.
     """
-    with b.phase(f"backward {layer}, update {layer}" if s.update else f"backward {layer}"):
+    name = f"backward {layer}, update {layer}" if s.update else f"backward {layer}"
+    with b.phase(name, BACKWARD_UPDATE if s.update else BACKWARD):
         _weights(b, s, scaled=scaled, errors=errors, address=address)
-    with b.phase(f"reduce-scatter {layer}", "collective"):
+    with b.phase(f"reduce-scatter {layer}", COLLECTIVE, "collective"):
         return _visits(b, s, own=own, to=to)
 
 
@@ -132,22 +136,27 @@ def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int, address: int) 
         words = [*across, loop(width, s.step, address=-s.padded)]
         b.memory_a(READ, at, words, top + k, MEM_A)
         if s.update:
-            b.memory_a(WRITE, at + update + latency, words, top + k, RESULT)
+            with b.account("update"):
+                b.memory_a(WRITE, at + update + latency, words, top + k, RESULT)
         b.memory_b(READ, at, [loop(s.groups, period)], errors + k, LATCH)
         for a in range(width):
             each = [loop(s.groups, period)]
             if s.update:
-                u = REGISTER + a
-                b.issue("fma", at + s.step * a + update, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+                with b.account("update"):
+                    u, at_u = REGISTER + a, at + s.step * a + update
+                    b.issue("fma", at_u, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
             c = ZERO if k == 0 else ACCUMULATOR + a
             target = s.sums + a if k == s.padded - 1 else ACCUMULATOR + a
-            b.issue("fma", at + s.step * a + back, each, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=target)
+            with b.account("backward"):
+                b.issue("fma", at + s.step * a + back, each, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=target)
     if not s.update:
         return
     first = scaled + s.groups * width - 1
-    for a in range(width):
-        b.load_within(0, s.start, first - a, REGISTER + a)
-        b.memory_b(READ, s.weight(1, a), [loop(s.groups - 1, period, address=-width)], first - width - a, REGISTER + a)
+    with b.account("update"):
+        for a in range(width):
+            b.load_within(0, s.start, first - a, REGISTER + a)
+            rest = [loop(s.groups - 1, period, address=-width)]
+            b.memory_b(READ, s.weight(1, a), rest, first - width - a, REGISTER + a)
 
 
 def _visits(b: Builder, s: Scatter, *, own: int, to: int) -> int:

@@ -40,10 +40,11 @@ from caterpillar.simulate.hazards import (
     ROW_SEND,
     ROW_SLOT,
     ROW_TO,
+    SOFTMAX_LABEL,
     SOFTMAX_ON,
 )
 
-PIPELINE = isa.REGISTER + 256  # first row of the FMA's pipeline in S
+PIPELINE = isa.SLOTS  # first row of the FMA's pipeline in S
 
 
 @njit(inline="always")
@@ -68,6 +69,24 @@ def _load_row(ar, S, row, A, word, width):
     """S[row] = a word of MEM A in every PE."""
     for i in range(0, width, 16):
         store(ar, S, row * width + i, load_weights(ar, A, word * width + i))
+
+
+@njit
+def _load_group(ar, S, A, word, group, width):
+    """A word of MEM A in every PE, and the whole group that it lies in."""
+    _load_row(ar, S, isa.MEM_A, A, word, width)
+    first = word - word % group
+    for i in range(group):
+        _load_row(ar, S, isa.HALF + i, A, first + i, width)
+
+
+@njit
+def _store_group(ar, A, word, S, row, group, width):
+    """The group that a word lies in: its last word is S[row], those before it are staged."""
+    first = word - word % group
+    for i in range(group - 1):
+        _store_row(ar, A, first + i, S, isa.STAGED + i, width)
+    _store_row(ar, A, first + group - 1, S, row, width)
 
 
 @njit(inline="always")
@@ -129,7 +148,7 @@ def _memory_b(ar, S, B, word, fields, lanes, cores, held, port, width):
 
 
 @njit
-def _onto_row_buses(S, word, slot, bus, queues, heads, sample, errors, rows, cores, width):
+def _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores, width):
     """A word on each row bus of each core, (rows, cores), from where the control word says."""
     kind = word[ROW_FROM]
     if kind == isa.FROM_PE:
@@ -139,30 +158,28 @@ def _onto_row_buses(S, word, slot, bus, queues, heads, sample, errors, rows, cor
                 bus[row, core] = S[first + core]
     elif kind == isa.FROM_SRAM:
         for row in range(rows):
-            index = word[ROW_ADDRESS] * rows + row
-            x = sample[index] if index < len(sample) else sample.dtype.type(0)
             for core in range(cores):
-                bus[row, core] = x
+                bus[row, core] = sram[word[ROW_ADDRESS], row, core]
     elif kind == isa.FROM_SOFTMAX:
         for row in range(rows):
             for core in range(cores):
                 bus[row, core] = errors[word[ROW_ADDRESS] * rows + row, core]
     else:
         way = kind - isa.FROM_DOWN
-        beat = heads[way] % isa.FIFO_BEATS
+        beat = flow[HEADS + way] % isa.FIFO_BEATS
         for row in range(rows):
             for core in range(cores):
                 bus[row, core] = queues[way, beat, row, core]
-        heads[way] += 1
+        flow[HEADS + way] += 1
 
 
 @njit
-def _row_bus(S, word, bus, queues, tails, logits, taken, rows, columns, cores, width):
-    """The words on the row buses go to PEs, the softmax unit, the ring; returns the logits taken so far."""
+def _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, width):
+    """The words on the row buses go to PEs, the softmax unit, the core SRAM, the ring."""
     to = word[ROW_TO]
     if word[ROW_SEND]:
         way = word[ROW_SEND] - isa.DOWN
-        beat = tails[way] % isa.FIFO_BEATS
+        beat = flow[TAILS + way] % isa.FIFO_BEATS
         for row in range(rows):
             if word[ROW_SEND] == isa.DOWN:
                 for core in range(cores - 1):
@@ -172,12 +189,16 @@ def _row_bus(S, word, bus, queues, tails, logits, taken, rows, columns, cores, w
                 for core in range(cores - 1):
                     queues[way, beat, row, core + 1] = bus[row, core]
                 queues[way, beat, row, 0] = bus[row, cores - 1]
-        tails[way] += 1
+        flow[TAILS + way] += 1
     if to == isa.TO_SOFTMAX:
         for row in range(rows):
             for core in range(cores):
-                logits[taken + row, core] = bus[row, core]
-        return taken + rows
+                logits[flow[TAKEN] + row, core] = bus[row, core]
+        flow[TAKEN] += rows
+    if to == isa.TO_SRAM:
+        for row in range(rows):
+            for core in range(cores):
+                sram[word[ROW_ADDRESS], row, core] = bus[row, core]
     first, last = (0, columns) if to == isa.ALL_COLUMNS else (to, to + 1)
     if to >= 0 or to == isa.ALL_COLUMNS:
         for column in range(first, last):
@@ -185,7 +206,6 @@ def _row_bus(S, word, bus, queues, tails, logits, taken, rows, columns, cores, w
                 at = isa.ROW * width + (column * rows + row) * cores
                 for core in range(cores):
                     S[at + core] = bus[row, core]
-    return taken
 
 
 @njit
@@ -216,28 +236,42 @@ def _gate(S, row, gate, width):
             S[row * width + lane] = 0
 
 
-@njit(nogil=True, cache=True)
-def execute(ar, control, S, A, B, sample, label, width, latency, rows, columns, cores, hops, queues, softmax_words):
-    """Run a checked micro-program from its first cycle to its last on S, A and B, in place.
+# What is under way, besides values: counts of beats taken and sent, for both ring directions; the cycle in which an
+# exchange arrives; logits taken; the cycle; then where the result of each stage of the FMA's pipeline goes.
+HEADS, TAILS, ARRIVES, TAKEN, CYCLE, TO_SLOT = 0, 2, 4, 5, 6, 7
 
-    queues: (directions, beats, rows, cores), what is under way on the ring. softmax_words: (2, words, cores), the
-    softmax unit's logits and results.
+
+def new_flow(latency):
+    """Nothing under way, before cycle 0."""
+    flow = np.zeros(TO_SLOT + latency + 2, np.int64)
+    flow[ARRIVES] = -1
+    flow[TO_SLOT:] = isa.NONE
+    return flow
+
+
+@njit(nogil=True, cache=True)
+def execute(ar, control, S, A, B, sram, labels, sizes, hops, queues, softmax_words, moving, flow):
+    """Run control words of a checked micro-program on S, A, B and sram, in place, from the cycle in flow on.
+
+    sizes: width, FMA latency, rows, columns, cores, words of a group of MEM A. sram: (beats, rows, cores). queues:
+    (directions, beats, rows, cores), what is under way on the ring. softmax_words: (2, words, cores), the softmax
+    unit's logits and results. moving: (4, width), words between units within a cycle or on the links. flow: new_flow.
     """
+    width, latency, rows, columns, cores, group = sizes
     lanes, stages = rows * columns, latency + 2
-    to_slot = np.full(stages, isa.NONE)
-    held, linked, crossed = S[: 2 * width].copy(), S[:width].copy(), S[:width].copy()
+    to_slot = flow[TO_SLOT:]
+    held, linked, crossed = moving[: 2 * width], moving[2 * width : 3 * width], moving[3 * width :]
     bus = np.zeros((rows, cores), S.dtype)
-    heads, tails = np.zeros(2, np.int64), np.zeros(2, np.int64)
     logits, errors = softmax_words
-    arrives, taken = -1, 0
-    for t in range(control.shape[0]):
-        word = control[t]
+    for step in range(control.shape[0]):
+        word, t = control[step], flow[CYCLE]
+        flow[CYCLE] += 1
         # what comes out of the FMA and off the links is there from the start of the cycle
         stage = (t - latency) % stages
         if to_slot[stage] >= 0:
             _copy(ar, S, to_slot[stage], S, PIPELINE + stage, width)
             to_slot[stage] = isa.NONE
-        if arrives == t:
+        if flow[ARRIVES] == t:
             _copy(ar, S, isa.LINK, linked, 0, width)
         if word[FMA]:
             a, b = _row_of(word[FMA_A], t, stages, latency), _row_of(word[FMA_B], t, stages, latency)
@@ -245,31 +279,34 @@ def execute(ar, control, S, A, B, sample, label, width, latency, rows, columns, 
             flags = word[FMA_FLAGS]
             _multiply_add(ar, S, PIPELINE + now, a, b, c, flags & isa.NEGATE, width)
             if flags & (isa.RELU | isa.SLOPE):
-                _gate(S, PIPELINE + now, word[FMA_GATE] if flags & isa.SLOPE else PIPELINE + now, width)
+                gate = _row_of(word[FMA_GATE], t, stages, latency) if flags & isa.SLOPE else PIPELINE + now
+                _gate(S, PIPELINE + now, gate, width)
             to_slot[now] = word[FMA_TO]
         if word[LINK_ON]:
             _exchange(S, _row_of(word[LINK_SLOT], t, stages, latency), word[LINK_BIT], linked, lanes, cores, width)
-            arrives = t + hops[word[LINK_BIT]]
+            flow[ARRIVES] = t + hops[word[LINK_BIT]]
         # the words that this cycle writes, before anything changes
         for port in range(2):
             if word[B_FIELDS[port, 0]] == isa.WRITE:
                 _copy(ar, held, port, S, _row_of(word[B_FIELDS[port, 2]], t, stages, latency), width)
         if word[A_OP] == isa.WRITE:
             _store_row(ar, A, word[A_ADDRESS], S, _row_of(word[A_SLOT], t, stages, latency), width)
+        if word[A_OP] == isa.WRITE_GROUP:
+            _store_group(ar, A, word[A_ADDRESS], S, _row_of(word[A_SLOT], t, stages, latency), group, width)
         if word[COLUMN_ON]:
             slot = _row_of(word[COLUMN_SLOT], t, stages, latency)
             _column_bus(S, slot, word[COLUMN_ROW], crossed, rows, columns, cores, width)
         if word[ROW_FROM]:
             slot = _row_of(word[ROW_SLOT], t, stages, latency)
-            _onto_row_buses(S, word, slot, bus, queues, heads, sample, errors, rows, cores, width)
-            taken = _row_bus(S, word, bus, queues, tails, logits, taken, rows, columns, cores, width)
+            _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores, width)
+            _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, width)
         if word[COLUMN_ON]:
             _copy(ar, S, isa.COLUMN, crossed, 0, width)
         if word[SOFTMAX_ON]:
-            _softmax(ar, logits, word[SOFTMAX_ON], label, errors)
-            taken = 0
+            _softmax(ar, logits, word[SOFTMAX_ON], labels[word[SOFTMAX_LABEL]], errors)
+            flow[TAKEN] = 0
         if word[A_OP] == isa.READ:
-            _load_row(ar, S, isa.MEM_A, A, word[A_ADDRESS], width)
+            _load_group(ar, S, A, word[A_ADDRESS], group, width)
         for operation in (isa.READ, isa.WRITE):
             for port in range(2):
                 if word[B_FIELDS[port, 0]] == operation:

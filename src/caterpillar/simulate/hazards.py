@@ -7,6 +7,8 @@ Control does not depend on data and is the same for all PEs of a core, so one wa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numba import njit
 
@@ -14,9 +16,8 @@ from caterpillar.checks import CaterpillarError
 from caterpillar.counters import Counters
 from caterpillar.machine import Machine
 from caterpillar.mapping import isa
-from caterpillar.mapping.isa import COLUMN_OF, Control
+from caterpillar.mapping.isa import COLUMN_OF, SLOTS, Control
 
-SLOTS = isa.REGISTER + 256
 (
     NOT_READY,
     NO_RESULT,
@@ -62,6 +63,8 @@ class Hazard(CaterpillarError):
 
 def operand_name(code: int) -> str:
     """How an operand code is called."""
+    if code >= isa.HALF:
+        return f"word {code - isa.HALF} of MEM A's group" if code < isa.STAGED else f"write latch {code - isa.STAGED}"
     if code >= isa.REGISTER:
         return f"register {code - isa.REGISTER}"
     if code >= isa.ACCUMULATOR:
@@ -71,10 +74,11 @@ def operand_name(code: int) -> str:
     return names.get(code, f"latch {code - isa.LATCH}" if isa.LATCH <= code < isa.ROW else f"operand {code}")
 
 
-def walk(control: Control, machine: Machine, *, warm: bool) -> Counters:
-    """Check a micro-program and count its events on all cores. Raises Hazard.
+def walk(stretches: Iterable[Control], machine: Machine, *, warm: bool, sram_beats: int = 0) -> Counters:
+    """Check a micro-program, given as stretches of control words, and count its events on all cores. Raises Hazard.
 
     warm: another micro-program has run before, so latches and registers hold something (stale, but legal to read).
+    sram_beats: beats of core SRAM that may be named.
     """
     sizes = np.array(
         [
@@ -88,28 +92,48 @@ def walk(control: Control, machine: Machine, *, warm: bool) -> Counters:
             machine.pe_rows,
             machine.pe_cols,
             machine.cores,
+            isa.halves(machine),
+            sram_beats,
         ],
         np.int64,
     )
     bits = max(1, machine.pes_per_core.bit_length() - 1)
     hops = np.array([isa.link_hops(machine, bit) for bit in range(bits)] if machine.pes_per_core > 1 else [1], np.int64)
     softmax = np.array([isa.softmax_cycles(machine, n) for n in range(isa.SOFTMAX_OUTPUTS + 1)], np.int64)
-    events = np.zeros(len(EVENTS), np.int64)
-    code, cycle, unit, operand, detail = _walk(control, sizes, hops, softmax, warm, events)
+    events, state = np.zeros(len(EVENTS), np.int64), np.zeros(STATE_WORDS, np.int64)
+    ready = np.full(SLOTS, 0 if warm else NEVER, np.int64)  # first cycle in which a slot holds something
+    pending = np.zeros(SLOTS, np.int64)  # an FMA result is on its way into the slot until then
+    result_at = np.full(RESULTS, -1, np.int64)  # the cycles of the last results' issues
+    arrivals = np.zeros((2, ARRIVALS), np.int64)
+    state[SOFTMAX_READY] = NEVER
+    for control in stretches:
+        found = _walk(control, sizes, hops, softmax, events, state, ready, pending, result_at, arrivals)
+        _refuse(*found)
+    _refuse(*_at_end(state, machine.pes, events))
+    return Counters(**{name: int(events[index]) for name, index in EVENT.items()})
+
+
+def _refuse(code: int, cycle: int, unit: int, operand: int, detail: int) -> None:
     if code:
         name = UNITS[unit]
         what = SENTENCES[code].format(unit=name, operand=operand_name(operand), detail=detail)
         raise Hazard(cycle=int(cycle), unit=name, what=what)
-    return Counters(**{name: int(events[index]) for name, index in EVENT.items()})
 
 
-A_OP, A_ADDRESS, A_SLOT = (COLUMN_OF[name] for name in isa.UNITS["mem_a"])
+# What is under way, besides operands: the cycle; the last in which a result is in flight; beats sent and taken, when a
+# ring link, the core SRAM, the neighbour links are free again, and when the softmax unit has its results.
+CYCLE, FLIGHT, SENT, TAKEN, RING_FREE, SRAM_FREE, LINK_FREE, SOFTMAX_READY = 0, 1, 2, 4, 6, 8, 9, 10
+STATE_WORDS = 11
+RESULTS, ARRIVALS = 32, 2 * isa.FIFO_BEATS  # more than the FMA's longest latency; than a queue holds
+
+
+A_OP, A_ADDRESS, A_SLOT = (COLUMN_OF[name] for name in isa.UNITS["mem_a"][:3])
 B_FIELDS = np.array([[COLUMN_OF[name] for name in isa.UNITS[unit]] for unit in ("mem_b0", "mem_b1")])
 FMA, FMA_A, FMA_B, FMA_C, FMA_TO, FMA_FLAGS, FMA_GATE = (COLUMN_OF[name] for name in isa.UNITS["fma"])
 ROW_FROM, ROW_COLUMN, ROW_SLOT, ROW_TO, ROW_SEND, ROW_ADDRESS = (COLUMN_OF[name] for name in isa.UNITS["row_bus"])
 COLUMN_ON, COLUMN_ROW, COLUMN_SLOT = (COLUMN_OF[name] for name in isa.UNITS["column_bus"])
 LINK_ON, LINK_BIT, LINK_SLOT = (COLUMN_OF[name] for name in isa.UNITS["link"])
-SOFTMAX_ON = COLUMN_OF["softmax_on"]
+SOFTMAX_ON, SOFTMAX_LABEL = COLUMN_OF["softmax_on"], COLUMN_OF["softmax_label"]
 U_A, U_B0, U_B1, U_FMA, U_ROW, U_COLUMN, U_LINK, U_SOFTMAX = range(8)
 
 E_FMA, E_AR, E_AW, E_BR, E_BW, E_RR, E_RW = (
@@ -124,7 +148,7 @@ E_FMA, E_AR, E_AW, E_BR, E_BW, E_RR, E_RW = (
         "register_writes",
     )
 )
-E_ROW, E_COLUMN, E_LINK, E_RING, E_CORE_R, E_SOFTMAX, E_PE = (
+E_ROW, E_COLUMN, E_LINK, E_RING, E_CORE_R, E_CORE_W, E_SOFTMAX, E_PE = (
     EVENT[name]
     for name in (
         "row_bus_words",
@@ -132,6 +156,7 @@ E_ROW, E_COLUMN, E_LINK, E_RING, E_CORE_R, E_SOFTMAX, E_PE = (
         "neighbour_words",
         "ring_word_hops",
         "core_sram_read_words",
+        "core_sram_write_words",
         "activation_words",
         "pe_cycles",
     )
@@ -139,19 +164,34 @@ E_ROW, E_COLUMN, E_LINK, E_RING, E_CORE_R, E_SOFTMAX, E_PE = (
 
 
 @njit(cache=True)
-def _read(slot, t, ready, pending, result_at, latency, accumulators, registers):
+def _is_register(slot):
+    return isa.REGISTER <= slot < isa.HALF
+
+
+@njit(cache=True)
+def _exists(slot, accumulators, registers, group):
+    """Whether this machine has a place with this code that words can be put into."""
+    if slot >= isa.HALF:
+        return slot < isa.HALF + group or isa.STAGED <= slot < isa.STAGED + group - 1
+    if slot >= isa.REGISTER:
+        return slot < isa.REGISTER + registers
+    if slot >= isa.ACCUMULATOR:
+        return slot < isa.ACCUMULATOR + accumulators
+    return isa.MEM_A <= slot < isa.RESULT
+
+
+@njit(cache=True)
+def _read(slot, t, ready, pending, result_at, sizes):
     """0, or what is wrong with reading an operand in cycle t, and a detail."""
+    latency, accumulators, registers, group = sizes[2], sizes[3], sizes[4], sizes[10]
     if slot == isa.ZERO or slot == isa.ONE or slot == isa.RATE:
         return 0, 0
     if slot == isa.RESULT or slot == isa.RESULT_BEFORE:
-        came = t - (slot - isa.RESULT)
-        at = came - latency
-        if at < 0 or not result_at[at]:
+        at = t - (slot - isa.RESULT) - latency
+        if at < 0 or result_at[at % RESULTS] != at:
             return NO_RESULT, 0
         return 0, 0
-    if slot < isa.MEM_A or (slot > isa.RESULT_BEFORE and slot < isa.ACCUMULATOR) or slot >= isa.REGISTER + registers:
-        return NO_SUCH_OPERAND, slot
-    if slot >= isa.ACCUMULATOR + accumulators and slot < isa.REGISTER:
+    if slot < 0 or not _exists(slot, accumulators, registers, group):
         return NO_SUCH_OPERAND, slot
     if pending[slot] > t:
         return NOT_READY, pending[slot]
@@ -161,26 +201,17 @@ def _read(slot, t, ready, pending, result_at, latency, accumulators, registers):
 
 
 @njit(cache=True)
-def _walk(control, sizes, hops, softmax, warm, events):
-    a_words, b_words, latency, accumulators, registers, beat, sram_beat, rows, columns, cores = sizes
+def _walk(control, sizes, hops, softmax, events, state, ready, pending, result_at, arrivals):
+    a_words, b_words, latency, accumulators, registers, beat, sram_beat, rows, columns, cores, group, beats = sizes
     lanes = rows * columns
     everywhere = lanes * cores
-    cycles = control.shape[0]
-    ready = np.full(SLOTS, NEVER, np.int64)  # first cycle in which a slot holds something
-    if warm:
-        ready[:] = 0
-    pending = np.zeros(SLOTS, np.int64)  # an FMA result is on its way into the slot until then
-    result_at = np.zeros(cycles, np.bool_)
-    arrivals = np.zeros((3, cycles + 1), np.int64)
-    sent, taken = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    ring_free, sram_free, link_free, softmax_ready = np.zeros(3, np.int64), 0, 0, NEVER
-    last_flight = 0
     reads = np.zeros(8, np.int64)
-    for t in range(cycles):
-        word = control[t]
-        count, unit = 0, U_FMA
+    for step in range(control.shape[0]):
+        word, t = control[step], state[CYCLE]
+        state[CYCLE] += 1
         # FMA
         if word[FMA]:
+            count = 0
             for field in (FMA_A, FMA_B, FMA_C):
                 reads[count] = word[field]
                 count += 1
@@ -188,94 +219,102 @@ def _walk(control, sizes, hops, softmax, warm, events):
                 reads[count] = word[FMA_GATE]
                 count += 1
             for i in range(count):
-                bad, detail = _read(reads[i], t, ready, pending, result_at, latency, accumulators, registers)
+                bad, detail = _read(reads[i], t, ready, pending, result_at, sizes)
                 if bad:
-                    return bad, t, unit, reads[i], detail
-                if reads[i] >= isa.REGISTER:
+                    return bad, t, U_FMA, reads[i], detail
+                if _is_register(reads[i]):
                     events[E_RR] += everywhere
             events[E_FMA] += everywhere
         # link
         if word[LINK_ON]:
             slot = word[LINK_SLOT]
-            bad, detail = _read(slot, t, ready, pending, result_at, latency, accumulators, registers)
+            bad, detail = _read(slot, t, ready, pending, result_at, sizes)
             if bad:
                 return bad, t, U_LINK, slot, detail
-            if slot >= isa.REGISTER:
+            if _is_register(slot):
                 events[E_RR] += everywhere
-            if link_free > t:
-                return LINK_BUSY, t, U_LINK, slot, link_free
+            if state[LINK_FREE] > t:
+                return LINK_BUSY, t, U_LINK, slot, state[LINK_FREE]
             if word[LINK_BIT] < 0 or (1 << word[LINK_BIT]) >= lanes:
                 return ADDRESS, t, U_LINK, slot, word[LINK_BIT]
             distance = hops[word[LINK_BIT]]
-            link_free = t + distance
+            state[LINK_FREE] = t + distance
             events[E_LINK] += everywhere * distance
         # column bus
         if word[COLUMN_ON]:
             slot = word[COLUMN_SLOT]
-            bad, detail = _read(slot, t, ready, pending, result_at, latency, accumulators, registers)
+            bad, detail = _read(slot, t, ready, pending, result_at, sizes)
             if bad:
                 return bad, t, U_COLUMN, slot, detail
             if word[COLUMN_ROW] < 0 or word[COLUMN_ROW] >= rows:
                 return ADDRESS, t, U_COLUMN, slot, word[COLUMN_ROW]
-            if slot >= isa.REGISTER:
+            if _is_register(slot):
                 events[E_RR] += columns * cores
             events[E_COLUMN] += columns * cores
         # row bus and ring
         source = word[ROW_FROM]
         if source:
-            if word[ROW_TO] >= columns or word[ROW_TO] < isa.NOWHERE:
+            if word[ROW_TO] >= columns or word[ROW_TO] < isa.TO_SRAM:
                 return ADDRESS, t, U_ROW, 0, word[ROW_TO]
             events[E_ROW] += rows * cores
             if source == isa.FROM_PE:
                 slot = word[ROW_SLOT]
-                bad, detail = _read(slot, t, ready, pending, result_at, latency, accumulators, registers)
+                bad, detail = _read(slot, t, ready, pending, result_at, sizes)
                 if bad:
                     return bad, t, U_ROW, slot, detail
                 if word[ROW_COLUMN] < 0 or word[ROW_COLUMN] >= columns:
                     return ADDRESS, t, U_ROW, slot, word[ROW_COLUMN]
-                if slot >= isa.REGISTER:
+                if _is_register(slot):
                     events[E_RR] += rows * cores
             elif source == isa.FROM_DOWN or source == isa.FROM_UP:
-                way = source - isa.FROM_DOWN + 1
-                if taken[way] >= sent[way] or arrivals[way, taken[way]] > t:
+                way = source - isa.FROM_DOWN
+                taken = state[TAKEN + way]
+                if taken >= state[SENT + way] or arrivals[way, taken % ARRIVALS] > t:
                     return QUEUE_EMPTY, t, U_ROW, 0, 0
-                taken[way] += 1
-            elif source == isa.FROM_SRAM:
-                if sram_free > t:
-                    return SRAM_BUSY, t, U_ROW, 0, sram_free
-                sram_free = t + sram_beat
-                events[E_CORE_R] += rows * cores
-            elif source == isa.FROM_SOFTMAX and softmax_ready > t:
-                return SOFTMAX_NOT_READY, t, U_ROW, 0, softmax_ready
+                state[TAKEN + way] += 1
+            elif source == isa.FROM_SOFTMAX and state[SOFTMAX_READY] > t:
+                return SOFTMAX_NOT_READY, t, U_ROW, 0, state[SOFTMAX_READY]
+            if source == isa.FROM_SRAM or word[ROW_TO] == isa.TO_SRAM:
+                if source == isa.FROM_SRAM and word[ROW_TO] == isa.TO_SRAM:
+                    return SRAM_BUSY, t, U_ROW, 0, t + sram_beat
+                if state[SRAM_FREE] > t:
+                    return SRAM_BUSY, t, U_ROW, 0, state[SRAM_FREE]
+                if word[ROW_ADDRESS] < 0 or word[ROW_ADDRESS] >= beats:
+                    return ADDRESS, t, U_ROW, 0, word[ROW_ADDRESS]
+                state[SRAM_FREE] = t + sram_beat
+                events[E_CORE_R if source == isa.FROM_SRAM else E_CORE_W] += rows * cores
             if word[ROW_TO] == isa.TO_SOFTMAX or source == isa.FROM_SOFTMAX:
                 events[E_SOFTMAX] += rows * cores
-            way = word[ROW_SEND]
-            if way:
-                if ring_free[way] > t:
-                    return RING_BUSY, t, U_ROW, 0, ring_free[way]
-                if sent[way] - taken[way] >= isa.FIFO_BEATS:
+            if word[ROW_SEND]:
+                way = word[ROW_SEND] - isa.DOWN
+                if state[RING_FREE + way] > t:
+                    return RING_BUSY, t, U_ROW, 0, state[RING_FREE + way]
+                if state[SENT + way] - state[TAKEN + way] >= isa.FIFO_BEATS:
                     return QUEUE_FULL, t, U_ROW, 0, 0
-                ring_free[way] = t + beat
-                arrivals[way, sent[way]] = t + beat
-                sent[way] += 1
+                state[RING_FREE + way] = t + beat
+                arrivals[way, state[SENT + way] % ARRIVALS] = t + beat
+                state[SENT + way] += 1
                 events[E_RING] += rows * cores
         # softmax
         if word[SOFTMAX_ON]:
-            softmax_ready = t + softmax[word[SOFTMAX_ON]]
+            state[SOFTMAX_READY] = t + softmax[word[SOFTMAX_ON]]
         # MEM A
         if word[A_OP]:
             if word[A_ADDRESS] < 0 or word[A_ADDRESS] >= a_words:
                 return ADDRESS, t, U_A, 0, word[A_ADDRESS]
             if word[A_OP] == isa.READ:
-                events[E_AR] += everywhere
+                events[E_AR] += everywhere * group
             else:
                 slot = word[A_SLOT]
-                bad, detail = _read(slot, t, ready, pending, result_at, latency, accumulators, registers)
-                if bad:
-                    return bad, t, U_A, slot, detail
-                if slot >= isa.REGISTER:
+                staged = group - 1 if word[A_OP] == isa.WRITE_GROUP else 0
+                for i in range(staged + 1):
+                    slot = word[A_SLOT] if i == staged else isa.STAGED + i
+                    bad, detail = _read(slot, t, ready, pending, result_at, sizes)
+                    if bad:
+                        return bad, t, U_A, slot, detail
+                if _is_register(slot):
                     events[E_RR] += everywhere
-                events[E_AW] += everywhere
+                events[E_AW] += everywhere * group
         # MEM B, writes before latches change
         for port in range(2):
             fields = B_FIELDS[port]
@@ -291,10 +330,10 @@ def _walk(control, sizes, hops, softmax, warm, events):
                 return ADDRESS, t, U_B0 + port, 0, low + span - 1
             if word[fields[0]] == isa.WRITE:
                 slot = word[fields[2]]
-                bad, detail = _read(slot, t, ready, pending, result_at, latency, accumulators, registers)
+                bad, detail = _read(slot, t, ready, pending, result_at, sizes)
                 if bad:
                     return bad, t, U_B0 + port, slot, detail
-                if slot >= isa.REGISTER:
+                if _is_register(slot):
                     events[E_RR] += everywhere
                 events[E_BW] += everywhere
             else:
@@ -302,16 +341,19 @@ def _walk(control, sizes, hops, softmax, warm, events):
         # what holds from the next cycle on
         if word[A_OP] == isa.READ:
             ready[isa.MEM_A] = min(ready[isa.MEM_A], t + 1)
+            for i in range(group):
+                ready[isa.HALF + i] = min(ready[isa.HALF + i], t + 1)
         for port in range(2):
             fields = B_FIELDS[port]
             if word[fields[0]] == isa.READ:
                 slot = word[fields[2]]
-                if slot >= isa.REGISTER + registers or slot < isa.LATCH:
+                latch = isa.LATCH <= slot < isa.LATCH + isa.LATCHES
+                if not latch and not (_is_register(slot) and _exists(slot, accumulators, registers, group)):
                     return NO_SUCH_OPERAND, t, U_B0 + port, slot, slot
                 if pending[slot] > t:
                     return TWO_WRITERS, t, U_B0 + port, slot, pending[slot]
                 ready[slot] = min(ready[slot], t + 1)
-                if slot >= isa.REGISTER:
+                if _is_register(slot):
                     events[E_RW] += everywhere
         if source and (word[ROW_TO] >= 0 or word[ROW_TO] == isa.ALL_COLUMNS):
             ready[isa.ROW] = min(ready[isa.ROW], t + 1)
@@ -320,21 +362,27 @@ def _walk(control, sizes, hops, softmax, warm, events):
         if word[LINK_ON]:
             ready[isa.LINK] = t + hops[word[LINK_BIT]]
         if word[FMA]:
-            result_at[t] = True
+            result_at[t % RESULTS] = t
             slot = word[FMA_TO]
-            last_flight = t + latency
+            state[FLIGHT] = t + latency
             if slot >= 0:
-                good = isa.ACCUMULATOR <= slot < isa.ACCUMULATOR + accumulators
-                if not good and not isa.REGISTER <= slot < isa.REGISTER + registers:
+                target = isa.ACCUMULATOR <= slot < isa.HALF or slot >= isa.STAGED
+                if not target or not _exists(slot, accumulators, registers, group):
                     return NO_SUCH_OPERAND, t, U_FMA, slot, slot
                 pending[slot] = t + latency
                 ready[slot] = min(ready[slot], t + latency)
-                if slot >= isa.REGISTER:
+                if _is_register(slot):
                     events[E_RW] += everywhere
-    if last_flight > cycles:
-        return IN_FLIGHT_AT_END, cycles, U_FMA, 0, last_flight
-    for way in range(1, 3):
-        if taken[way] < sent[way]:
+    return 0, 0, 0, 0, 0
+
+
+def _at_end(state, pes, events):
+    """What is wrong with ending here; else the PEs' cycles are counted."""
+    cycles = state[CYCLE]
+    if state[FLIGHT] > cycles:
+        return IN_FLIGHT_AT_END, cycles, U_FMA, 0, state[FLIGHT]
+    for way in range(2):
+        if state[TAKEN + way] < state[SENT + way]:
             return QUEUE_FULL, cycles, U_ROW, 0, 0
-    events[E_PE] = cycles * everywhere
+    events[E_PE] = cycles * pes
     return 0, 0, 0, 0, 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from caterpillar.checks import OutputError
-from caterpillar.mapping.isa import COLUMN_OF, UNITS, MicroProgram, Phase
-from caterpillar.mapping.schedule import Schedule, expand
+from caterpillar.mapping.isa import COLUMN_OF, UNITS, MicroProgram, Phase, Queue
+from caterpillar.mapping.schedule import Schedule, windows
 
 WINDOW = 32  # cycles that a unit's use is averaged over
 TRACKS = {"compute": 1, "collective": 2}
@@ -23,10 +23,10 @@ def trace_events(schedule: Schedule, samples: int) -> list[Event]:
     for core in range(schedule.machine.cores):
         events += [_name(core, "thread_name", track, number) for track, number in TRACKS.items()]
     at = 0
-    for program in (schedule.first, *(schedule.steady,) * (samples - 1), schedule.last):
+    for program in schedule.ticks(samples):
         for core in range(schedule.machine.cores):
             events += [_stretch(phase, core, at, unit) for phase in program.phases]
-        events += _use(program, at, unit)
+        events += _use(program, schedule.queues, at, unit)
         at += program.cycles
     return events
 
@@ -50,15 +50,16 @@ def _stretch(phase: Phase, core: int, at: int, unit: float) -> Event:
     return {"name": phase.name, "ph": "X", "pid": core, "tid": thread, "ts": start, "dur": cycles * unit}
 
 
-def _use(program: MicroProgram, at: int, unit: float) -> list[Event]:
+def _use(program: MicroProgram, queues: tuple[Queue, ...], at: int, unit: float) -> list[Event]:
     """Share of each window's cycles in which a unit is busy; all cores do the same, so core 0 stands for all."""
-    control = expand(program)
-    starts = np.arange(0, program.cycles, WINDOW)
-    lengths = np.diff(np.append(starts, program.cycles))
     events: list[Event] = []
-    for name, fields in UNITS.items():
-        busy = np.add.reduceat(control[:, COLUMN_OF[fields[0]]] != 0, starts, dtype=np.int64) / lengths
-        for start, share in zip(starts, busy, strict=True):
-            when = (at + int(start)) * unit
-            events.append({"name": f"{name} use", "ph": "C", "pid": 0, "ts": when, "args": {"share": float(share)}})
+    for control in windows(program, queues):
+        starts = np.arange(0, len(control), WINDOW)
+        lengths = np.diff(np.append(starts, len(control)))
+        for name, fields in UNITS.items():
+            busy = np.add.reduceat(control[:, COLUMN_OF[fields[0]]] != 0, starts, dtype=np.int64) / lengths
+            for start, share in zip(starts, busy, strict=True):
+                when = (at + int(start)) * unit
+                events.append({"name": f"{name} use", "ph": "C", "pid": 0, "ts": when, "args": {"share": float(share)}})
+        at += len(control)
     return events
