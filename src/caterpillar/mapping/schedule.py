@@ -122,6 +122,28 @@ def windows(program: MicroProgram, queues: tuple[Queue, ...] = (), *, tick: int 
         yield _window(program, queues, tick, start, min(start + WINDOW, program.cycles))
 
 
+class Controls:
+    """A micro-program's control words, tick after tick. Short ones are kept; only addresses that move are renewed."""
+
+    def __init__(self, program: MicroProgram, queues: tuple[Queue, ...]) -> None:
+        self._program, self._queues = program, queues
+        self._kept = expand(program, queues) if program.cycles <= WINDOW else None
+        self._moving = [one for one in program.instructions if _queue_of(one)]
+
+    def at(self, tick: int) -> Iterator[Control]:
+        """The tick's control words, some cycles at a time; each stretch holds until the next is asked for."""
+        if self._kept is None:
+            yield from windows(self._program, self._queues, tick=tick)
+            return
+        for one in self._moving:
+            _emit(self._kept, one, self._queues, tick, 0)
+        yield self._kept
+
+
+def _queue_of(one: Instruction) -> int:
+    return dict(one.fields).get(f"{QUEUED.get(one.unit)}_queue", 0)
+
+
 def _window(program: MicroProgram, queues: tuple[Queue, ...], tick: int, start: int, end: int) -> Control:
     control = np.zeros((end - start, len(FIELDS)), np.int32)
     for field, idle in (("fma_to", NONE), ("fma_gate", NONE), ("row_to", NOWHERE)):

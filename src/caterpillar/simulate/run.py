@@ -15,8 +15,7 @@ from caterpillar import numerics
 from caterpillar.checks import SpecError
 from caterpillar.counters import Counters
 from caterpillar.mapping import isa
-from caterpillar.mapping.isa import MicroProgram
-from caterpillar.mapping.schedule import Places, Schedule, windows
+from caterpillar.mapping.schedule import Controls, Places, Schedule, windows
 from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
 from caterpillar.simulate.engine import PIPELINE, execute, new_flow
 from caterpillar.simulate.hazards import walk
@@ -75,10 +74,13 @@ def simulate(
     _check_shapes(schedule, weights, inputs, labels, feedback)
     cycles, counters = count(schedule, len(labels))
     state = _State(schedule, weights, feedback, rate)
-    batches = len(labels) // schedule.batch
-    for tick, program in enumerate(schedule.ticks(len(labels))):
+    batches, programs = len(labels) // schedule.batch, schedule.ticks(len(labels))
+    controls = {key: Controls(one, schedule.queues) for key, one in {id(one): one for one in programs}.items()}
+    for tick, program in enumerate(programs):
         state.arrive(_of_batch(inputs, tick, batches))
-        state.execute(program, tick, _of_batch(labels, tick - schedule.label_lag, batches))
+        for control in controls[id(program)].at(tick):
+            state.execute(control, _of_batch(labels, tick - schedule.label_lag, batches))
+        state.finish_tick()
     return Run(cycles=cycles, counters=counters, weights=state.weights())
 
 
@@ -152,7 +154,12 @@ class _State:
             at = number * spacing
             self._sram[at : at + beats] = words.reshape(beats, rows, 1)
 
-    def execute(self, program: MicroProgram, tick: int, labels: NDArray[np.int64]) -> None:
+    def finish_tick(self) -> None:
+        """Nothing is under way, and the next micro-program begins at cycle 0."""
+        self._flow[:] = new_flow(self._machine.fma_latency)
+
+    def execute(self, control: isa.Control, labels: NDArray[np.int64]) -> None:
+        """Go on with the next control words of a tick whose batch has these labels."""
         machine = self._machine
         bits = machine.pes_per_core.bit_length() - 1
         hops = np.array([isa.link_hops(machine, bit) for bit in range(bits)] or [1], np.int64)
@@ -167,23 +174,21 @@ class _State:
             ],
             np.int64,
         )
-        self._flow[:] = new_flow(machine.fma_latency)
-        for control in windows(program, self._schedule.queues, tick=tick):
-            execute(
-                self._arithmetic,
-                control,
-                self._operands.reshape(-1),
-                self._a.reshape(-1),
-                self._b.reshape(-1),
-                self._sram,
-                labels,
-                sizes,
-                hops,
-                self._queues,
-                self._softmax,
-                self._moving.reshape(-1),
-                self._flow,
-            )
+        execute(
+            self._arithmetic,
+            control,
+            self._operands.reshape(-1),
+            self._a.reshape(-1),
+            self._b.reshape(-1),
+            self._sram,
+            labels,
+            sizes,
+            hops,
+            self._queues,
+            self._softmax,
+            self._moving.reshape(-1),
+            self._flow,
+        )
 
     def weights(self) -> tuple[Half, ...]:
         found: list[Half] = []
