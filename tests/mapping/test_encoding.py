@@ -29,8 +29,8 @@ def test_there_and_back() -> None:
 
 def test_a_value_that_does_not_fit_its_field() -> None:
     control = np.zeros((3, len(FIELDS)), np.int32)
-    control[2, COLUMN_OF["row_column"]] = 64
-    with pytest.raises(SpecError, match=r"cycle 2: row_column must be in \[0, 63\], got 64"):
+    control[2, COLUMN_OF["row_column"]] = 128
+    with pytest.raises(SpecError, match=r"cycle 2: row_column must be in \[0, 127\], got 128"):
         encode(control)
 
 

@@ -87,6 +87,11 @@ def test_address_modes_follow_lane_and_core() -> None:
     b.memory_b(READ, 0, [], 2, isa.LATCH, mode=isa.ROTATE_CORE, offset=1)
     keep(b, 1, isa.LATCH)
     np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * PE + 2 + (1 + CORE) % 2)
+    for mode, offset, crossed in ((isa.XOR_ROW, 1, 1 ^ (PE % 2)), (isa.XOR_COLUMN, 3, 3 ^ (PE // 2))):
+        b = Builder()
+        b.memory_b(READ, 0, [], 1, isa.LATCH, mode=mode, offset=offset)
+        keep(b, 1, isa.LATCH)
+        np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * PE + 1 + crossed)
 
 
 def test_an_exchange_swaps_lanes_that_differ_in_a_bit() -> None:
@@ -110,6 +115,11 @@ def test_buses_broadcast() -> None:
     b.issue("column_bus", 1, column_row=1, column_slot=isa.LATCH)
     keep(b, 2, isa.COLUMN)
     np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * (PE | 1))
+    b = Builder()
+    b.memory_b(READ, 0, [], 0, isa.LATCH)
+    b.issue("row_bus", 1, row_from=isa.FROM_PE, row_column=isa.DIAGONAL, row_slot=isa.LATCH, row_to=to)
+    keep(b, 2, isa.ROW)
+    np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * (PE % 2 * 3))
 
 
 def test_the_ring_goes_both_ways() -> None:

@@ -186,6 +186,15 @@ def test_addresses_stay_inside(op: str, address: int, unit: str) -> None:
     refused(b, 9, unit, "outside its memory")
 
 
+def test_a_diagonal_must_cross_every_bus() -> None:
+    b = Builder()  # four rows, two columns: row 2 has no PE on the diagonal
+    b.issue("row_bus", 3, row_from=isa.FROM_PE, row_column=isa.DIAGONAL, row_slot=isa.ONE)
+    refused(b, 3, "row_bus", "address 64, outside")
+    b = Builder()
+    b.issue("column_bus", 3, column_row=isa.DIAGONAL, column_slot=isa.ONE)
+    check(b)
+
+
 @pytest.mark.parametrize("slot", [isa.REGISTER + 8, isa.ACCUMULATOR + 4, 13])
 def test_operands_must_exist(slot: int) -> None:
     b = Builder()

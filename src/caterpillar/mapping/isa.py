@@ -34,12 +34,14 @@ NONE = -1
 NEGATE, RELU, SLOPE = 1, 2, 4  # -a*b; result above zero or else +0; result if the gate operand is above zero, else +0
 
 # MEM B addressing
-PLAIN, XOR_LANE, ROTATE_CORE = 0, 1, 2  # address; address + (offset ^ lane); address + (offset + core) mod cores
+# address; address + (offset ^ lane); address + (offset + core) mod cores; address + (offset ^ row); .. ^ column
+PLAIN, XOR_LANE, ROTATE_CORE, XOR_ROW, XOR_COLUMN = 0, 1, 2, 3, 4
 
 # Row bus sources
 FROM_PE, FROM_DOWN, FROM_UP, FROM_SRAM, FROM_SOFTMAX = 1, 2, 3, 4, 5
 # Row bus destinations in the core: a column's number, or
 ALL_COLUMNS, TO_SOFTMAX, NOWHERE, TO_SRAM = -1, -2, -3, -4
+DIAGONAL = 64  # the column, or row, of the PE that drives a bus: on each bus the one whose row and column are the same
 # Ring directions: down is to the core with the next lower number, up to the next higher, both wrapping round
 DOWN, UP = 1, 2
 

@@ -128,7 +128,7 @@ def _softmax(ar, logits, n, label, results):
 
 
 @njit
-def _memory_b(ar, S, B, word, fields, lanes, cores, held, port, width):
+def _memory_b(ar, S, B, word, fields, rows, lanes, cores, held, port, width):
     """A port's read into its slot, or a write of the word held."""
     base, slot, mode, offset = word[fields[1]], word[fields[2]], word[fields[3]], word[fields[4]]
     reading = word[fields[0]] == isa.READ
@@ -138,8 +138,13 @@ def _memory_b(ar, S, B, word, fields, lanes, cores, held, port, width):
         _copy(ar, B, base, held, port, width)
     else:
         for lane in range(lanes):
+            crossed = offset ^ lane
+            if mode == isa.XOR_ROW:
+                crossed = offset ^ (lane % rows)
+            elif mode == isa.XOR_COLUMN:
+                crossed = offset ^ (lane // rows)
             for core in range(cores):
-                at = base + ((offset ^ lane) if mode == isa.XOR_LANE else (offset + core) % cores)
+                at = base + ((offset + core) % cores if mode == isa.ROTATE_CORE else crossed)
                 here = lane * cores + core
                 if reading:
                     S[slot * width + here] = B[at * width + here]
@@ -153,7 +158,8 @@ def _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores,
     kind = word[ROW_FROM]
     if kind == isa.FROM_PE:
         for row in range(rows):
-            first = slot * width + (word[ROW_COLUMN] * rows + row) * cores
+            column = row if word[ROW_COLUMN] == isa.DIAGONAL else word[ROW_COLUMN]
+            first = slot * width + (column * rows + row) * cores
             for core in range(cores):
                 bus[row, core] = S[first + core]
     elif kind == isa.FROM_SRAM:
@@ -212,7 +218,7 @@ def _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, wid
 def _column_bus(S, slot, chosen, crossed, rows, columns, cores, width):
     """The chosen row's words, to all PEs of their columns."""
     for column in range(columns):
-        source = slot * width + (column * rows + chosen) * cores
+        source = slot * width + (column * rows + (column if chosen == isa.DIAGONAL else chosen)) * cores
         for row in range(rows):
             at = (column * rows + row) * cores
             for core in range(cores):
@@ -310,4 +316,4 @@ def execute(ar, control, S, A, B, sram, labels, sizes, hops, queues, softmax_wor
         for operation in (isa.READ, isa.WRITE):
             for port in range(2):
                 if word[B_FIELDS[port, 0]] == operation:
-                    _memory_b(ar, S, B, word, B_FIELDS[port], lanes, cores, held, port, width)
+                    _memory_b(ar, S, B, word, B_FIELDS[port], rows, lanes, cores, held, port, width)

@@ -181,6 +181,12 @@ def _exists(slot, accumulators, registers, group):
 
 
 @njit(cache=True)
+def _drives(chosen, along, buses):
+    """Whether on every bus there is a PE that is chosen: one of `along`, or the one on the diagonal."""
+    return 0 <= chosen < along or (chosen == isa.DIAGONAL and buses <= along)
+
+
+@njit(cache=True)
 def _read(slot, t, ready, pending, result_at, sizes):
     """0, or what is wrong with reading an operand in cycle t, and a detail."""
     latency, accumulators, registers, group = sizes[2], sizes[3], sizes[4], sizes[10]
@@ -246,7 +252,7 @@ def _walk(control, sizes, hops, softmax, events, state, ready, pending, result_a
             bad, detail = _read(slot, t, ready, pending, result_at, sizes)
             if bad:
                 return bad, t, U_COLUMN, slot, detail
-            if word[COLUMN_ROW] < 0 or word[COLUMN_ROW] >= rows:
+            if not _drives(word[COLUMN_ROW], rows, columns):
                 return ADDRESS, t, U_COLUMN, slot, word[COLUMN_ROW]
             if _is_register(slot):
                 events[E_RR] += columns * cores
@@ -262,7 +268,7 @@ def _walk(control, sizes, hops, softmax, events, state, ready, pending, result_a
                 bad, detail = _read(slot, t, ready, pending, result_at, sizes)
                 if bad:
                     return bad, t, U_ROW, slot, detail
-                if word[ROW_COLUMN] < 0 or word[ROW_COLUMN] >= columns:
+                if not _drives(word[ROW_COLUMN], columns, rows):
                     return ADDRESS, t, U_ROW, slot, word[ROW_COLUMN]
                 if _is_register(slot):
                     events[E_RR] += rows * cores
@@ -326,6 +332,10 @@ def _walk(control, sizes, hops, softmax, events, state, ready, pending, result_a
                 span = lanes
             elif word[fields[3]] == isa.ROTATE_CORE:
                 span = cores
+            elif word[fields[3]] == isa.XOR_ROW:
+                span = rows
+            elif word[fields[3]] == isa.XOR_COLUMN:
+                span = columns
             if low < 0 or low + span > b_words:
                 return ADDRESS, t, U_B0 + port, 0, low + span - 1
             if word[fields[0]] == isa.WRITE:
