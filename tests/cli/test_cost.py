@@ -13,12 +13,12 @@ def test_components_add_up_and_every_price_has_a_source(run):
         assert low < document[f"{what}_{unit}"] < high
     assert all(price["source"] for price in document["event_prices"])
     assert {memory["memory"] for memory in document["memories"]} == {
-        "local (MEM A)",
+        "MEM A",
         "MEM B",
-        "micro-program",
+        "micro-program store",
         "ring queue",
-        "softmax",
-        "off-core",
+        "softmax unit",
+        "off-core SRAM",
     }
 
 
@@ -65,7 +65,9 @@ def test_what_cannot_be_is_refused_in_one_line(refused, tmp_path):
     assert "ns a stage at 45 nm and 0.75 V" in refused("cost", "paper-a", "--volts", "0.75")
     fast = tmp_path / "fast.toml"
     fast.write_text("cores_per_row = 4\npe_rows = 4\npe_cols = 4\nfma_latency = 16\nclock_hz = 4e9\n")
-    assert "keeps up with clock_hz 4e+09" in refused("cost", fast)
+    assert "MEM A: no SRAM of 16384 bytes in 16-bit words at 45 nm keeps up with clock_hz 4e+09" in refused(
+        "cost", fast
+    )
     assert "does not fit" in refused("cost", "paper-a", "--sensitivity", "--network", "9000-9000-10")
 
 

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from caterpillar.cost import parse_prices
 from caterpillar.datasets import load_dataset
+from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import parse_network
@@ -33,6 +35,30 @@ def test_json_document_and_trace(run, tmp_path):
     assert document["cycles_per_sample"] == schedule.steady.cycles
     assert document["utilization"] == program.macs_per_sample / (PAPER_A.pes * schedule.steady.cycles)
     assert {event["ph"] for event in json.loads(trace.read_text())["traceEvents"]} == {"M", "X", "C"}
+
+
+def test_late_reads_and_energy_are_those_of_evaluate(run):
+    """A sample more costs what evaluate says of a sample, to the last cycle."""
+    network = parse_network("20-10-10")
+    for prices in ("cacti", "paper"):
+        ran = [run("simulate", *SMALL[:2], "--samples", n, "--prices", prices, "--json").document for n in (2, 3)]
+        answer = evaluate(network, sgd(), PAPER_A, mapping="best", prices=parse_prices(prices))
+        assert isinstance(answer, Evaluation)
+        late = ran[1]["late_read_cycles"] - ran[0]["late_read_cycles"]
+        assert late == ran[1]["late_read_cycles_per_sample"] == answer.cycles["memory"]
+        assert ran[1]["cycles"] - ran[0]["cycles"] + late == answer.cycles_per_sample
+        for component, pj in answer.energy_pj.items():
+            assert ran[1]["energy_pj"][component] - ran[0]["energy_pj"][component] == pytest.approx(pj, abs=1e-3)
+        for phase, parts in answer.energy_by_phase.items():
+            more = (sum(one["energy_by_phase"][phase].values()) for one in reversed(ran))
+            assert next(more) - next(more) == pytest.approx(sum(parts.values()), abs=1e-3)
+        low, high = ran[0]["energy_range_pj"]
+        assert low <= sum(ran[0]["energy_pj"].values()) * (1 + 1e-12)
+        assert sum(ran[0]["energy_pj"].values()) <= high * (1 + 1e-12)
+    assert late == 0  # the paper's table knows no memories
+    printed = run("simulate", *SMALL, "--prices", "cacti").out
+    assert "late reads of a steady tick, besides" in printed
+    assert "late reads" not in run("simulate", *SMALL).out
 
 
 def test_tables(run):

@@ -118,6 +118,23 @@ def test_a_clock_that_memories_cannot_follow_is_refused():
         cacti(replace(PAPER_A, node_nm=90, pe_sram_bytes=1 << 20))
 
 
+def test_all_but_the_srams_and_the_control_store_answer_within_the_cycle():
+    for machine in (PAPER_A, PAPER_B, replace(PAPER_A, node_nm=90), replace(PAPER_A, clock_hz=2e9, fma_latency=8)):
+        built = circuits(machine)
+        for memory in (built.mem_b, built.ring_queue, built.softmax):
+            assert memory.late_cycles == 0
+        prices = cacti(machine)
+        assert prices.pe_sram_late_cycles == built.mem_a.late_cycles <= 1
+        assert prices.core_sram_late_cycles == built.off_core.late_cycles <= 7
+
+
+def test_a_refused_memory_is_named():
+    with pytest.raises(UsageError, match=r"^MEM A: no SRAM of 1048576 bytes .* keeps up with clock_hz"):
+        cacti(replace(PAPER_A, node_nm=90, pe_sram_bytes=1 << 20))
+    with pytest.raises(UsageError, match=r"^off-core SRAM: no SRAM of .* the table ends at 4 MB"):
+        cacti(replace(PAPER_A, core_sram_bytes=1 << 28))
+
+
 def test_the_off_core_memory_starts_an_access_every_cycle():
     built = circuits(PAPER_A)
     assert built.off_core is not None

@@ -46,7 +46,11 @@ def test_a_users_table_is_read(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("fma = {", "fmaa = {", r"pj: unknown key 'fmaa'; allowed are fma, pe_sram_read_words"),
-        ('fma = { value = 2.63, source = "Li and Pedram 2017, Table 1: half-precision FPU" }', "", r"pj: missing fma$"),
+        ('fma = { value = 2.63, source = "Li and Pedram 2017, Table 1: half-precision FPU" }', "", r"missing pj.fma$"),
+        ("value = 2.63", "value = 0", r"Prices.fma must be more than 0 \(every run multiplies\), got 0"),
+        ("value = 1.1075", "value = 0", r"Prices.factor must be more than 0"),
+        ("node_nm = 45", "node_nm = 45\nlogic_volts = nan", r"logic_volts must be a number in \[0.1, 10\] V, got nan"),
+        ("node_nm = 45", "node_nm = 45\npe_sram_late_cycles = -1", r"Prices.pe_sram_late_cycles must be an int in"),
         ("value = 2.63", "value = -1", r"pj.fma: Price.value must be a number in \[0, 1e\+09\], got -1"),
         ("value = 2.63", "value = nan", r"pj.fma: Price.value must be a number in .* got nan"),
         ("value = 2.63", "value = true", r"pj.fma: Price.value must be a number in .* got True"),
@@ -71,10 +75,21 @@ def test_a_table_that_is_not_right_is_refused(tmp_path: Path, old: str, new: str
 
 def test_missing_prices_are_all_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    lines = [line for line in TABLE.splitlines() if not line.startswith(("register_reads", "pe_cycles"))]
+    left_out = ("node_nm", "register_reads", "pe_cycles", "core_sram =", "core_sram_bytes")
+    lines = [line for line in TABLE.splitlines() if not line.startswith(left_out)]
     path.write_text("\n".join(lines))
-    with pytest.raises(SpecError, match=r"pj: missing register_reads, pe_cycles$"):
+    message = r"missing node_nm, pj.register_reads, pj.pe_cycles, mm2.core_sram, sizes.core_sram_bytes$"
+    with pytest.raises(SpecError, match=message):
         parse_prices(str(path))
+
+
+def test_a_users_table_may_say_its_supplies_and_how_late_its_memories_answer(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    more = "node_nm = 45\nlogic_volts = 0.9\nmemory_volts = 1\npe_sram_late_cycles = 1\ncore_sram_late_cycles = 3"
+    path.write_text(TABLE.replace("node_nm = 45", more))
+    mine = parse_prices(str(path)).of(PAPER_A)
+    assert (mine.logic_volts, mine.memory_volts) == (0.9, 1)
+    assert (mine.pe_sram_late_cycles, mine.core_sram_late_cycles) == (1, 3)
 
 
 def test_an_unknown_name_and_a_missing_file_are_refused(tmp_path: Path) -> None:

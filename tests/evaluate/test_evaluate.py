@@ -109,7 +109,7 @@ def test_a_local_memory_that_answers_in_the_second_cycle_costs_a_cycle_a_pass(ru
     plain, late = (evaluate(network, rule, PAPER_A, prices=pricing) for pricing in (PAPER, CACTI))
     assert isinstance(plain, Evaluation)
     assert isinstance(late, Evaluation)
-    assert CACTI.of(PAPER_A).late_read_cycles == 1
+    assert CACTI.of(PAPER_A).pe_sram_late_cycles == 1
     assert late.cycles["memory"] == pytest.approx(passes)
     assert late.cycles_per_sample == pytest.approx(plain.cycles_per_sample + passes)
     assert late.counts.pe_cycles == pytest.approx(plain.counts.pe_cycles + passes * PAPER_A.pes)
@@ -117,6 +117,21 @@ def test_a_local_memory_that_answers_in_the_second_cycle_costs_a_cycle_a_pass(ru
     in_time = evaluate(network, rule, slow, prices=CACTI)
     assert isinstance(in_time, Evaluation)
     assert in_time.cycles["memory"] == 0
+
+
+def test_a_pass_that_streams_waits_for_the_slower_of_its_memories() -> None:
+    """Eight passes a sample, on a machine too small for the weights."""
+    small = replace(PAPER_A, pe_sram_bytes=2048)
+    plain = feasible(SMALL, rules.sgd(), small)
+    assert not plain.fits
+    for local, core, late in ((1, 0, 1), (0, 5, 5), (2, 5, 5), (3, 2, 3)):
+        prices = replace(PAPER, pe_sram_late_cycles=local, core_sram_late_cycles=core)
+        answer = evaluate(SMALL, rules.sgd(), small, prices=prices)
+        assert isinstance(answer, Evaluation)
+        assert answer.cycles["memory"] == 8 * late
+    roomy = evaluate(SMALL, rules.sgd(), PAPER_A, prices=replace(PAPER, core_sram_late_cycles=5))
+    assert isinstance(roomy, Evaluation)
+    assert roomy.cycles["memory"] == 0  # nothing streams
 
 
 def test_the_schedule_waits_for_its_memory_too() -> None:

@@ -81,7 +81,7 @@ def estimate(
 
 
 def _print(answer: Evaluation) -> None:
-    from caterpillar.cli.output import print_table
+    from caterpillar.cli.output import print_shares, print_table, uj_and_range
 
     name = answer.rule if answer.batch == 1 else f"{answer.rule}, batch {answer.batch},"
     title = f"{answer.network.name}, {name} on {answer.machine.name} ({answer.mapping} mapping, {answer.prices} prices)"
@@ -91,7 +91,7 @@ def _print(answer: Evaluation) -> None:
         ("cycles a sample", f"{answer.cycles_per_sample:,.0f}", ""),
         ("time a sample", f"{answer.seconds_per_sample * 1e6:,.3f}", "us"),
         ("utilization", f"{answer.utilization:.1%}", "of PEs x cycles"),
-        ("energy a sample", f"{answer.energy_pj_per_sample / 1e6:,.3f}", _uj_and_range(answer)),
+        ("energy a sample", *uj_and_range(answer.energy_pj_per_sample, answer.energy_range_pj)),
         ("power", f"{answer.power_w:,.3f}", "W"),
         ("speed", f"{answer.gflops:,.1f}", "GFLOPS"),
         ("efficiency", f"{answer.gflops_per_watt:,.1f}", "GFLOPS/W"),
@@ -99,25 +99,8 @@ def _print(answer: Evaluation) -> None:
         ("area", f"{answer.area_mm2:,.1f}", "mm2"),
     ]
     print_table(title, ("figure", "value", "unit"), figures)
-    _print_shares("Where the cycles go", "cause", "cycles a sample", answer.cycles)
-    _print_shares("Where the energy goes", "component", "pJ a sample", answer.energy_pj)
+    print_shares("Where the cycles go", "cause", "cycles a sample", answer.cycles)
+    print_shares("Where the energy goes", "component", "pJ a sample", answer.energy_pj)
     phases = {phase: sum(parts.values()) for phase, parts in answer.energy_by_phase.items()}
     if len(phases) > 1:
-        _print_shares("When the energy goes", "phase", "pJ a sample", phases)
-
-
-def _uj_and_range(answer: Evaluation) -> str:
-    low, high = (pj / 1e6 for pj in answer.energy_range_pj)
-    return "uJ" if low == high else f"uJ, {low:,.1f} to {high:,.1f} by the prices' ranges"
-
-
-def _print_shares(title: str, what: str, unit: str, parts: dict[str, float]) -> None:
-    from caterpillar.cli.output import print_table
-
-    total = sum(parts.values())
-    rows = [
-        (name.replace("_", " "), f"{value:,.0f}", f"{value / total:.1%}")
-        for name, value in sorted(parts.items(), key=lambda part: -part[1])
-        if value
-    ]
-    print_table(title, (what, unit, "share"), rows)
+        print_shares("When the energy goes", "phase", "pJ a sample", phases)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -30,6 +30,23 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_row(*(_cell(value) for value in row))
     typer.echo(title)
     print_rich(table)
+
+
+def print_shares(title: str, what: str, unit: str, parts: Mapping[str, float]) -> None:
+    """What something is made of, the largest part first."""
+    total = sum(parts.values())
+    rows = [
+        (name.replace("_", " "), f"{value:,.0f}", f"{value / total:.1%}")
+        for name, value in sorted(parts.items(), key=lambda part: -part[1])
+        if value
+    ]
+    print_table(title, (what, unit, "share"), rows)
+
+
+def uj_and_range(pj: float, ends: tuple[float, float]) -> tuple[str, str]:
+    """An energy in uJ, and its unit with the range that the prices allow."""
+    low, high = (end / 1e6 for end in ends)
+    return f"{pj / 1e6:,.3f}", "uJ" if low == high else f"uJ, {low:,.1f} to {high:,.1f} by the prices' ranges"
 
 
 def print_rich(table: Table) -> None:

@@ -111,12 +111,39 @@ def _execute(schedule: Schedule, program: Program, *, samples: int, seed: int, r
     return _Done(schedule=schedule, run=run, start=start, samples=samples)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bill:
+    """A run as priced. late: cycles by phase, besides those executed, that passes wait for their first words.
+
+    phases: events by phase, those cycles among them.
+    """
+
+    late: dict[str, float]
+    phases: dict[str, Counters]
+
+    @property
+    def counters(self) -> Counters:
+        from caterpillar.counters import Counters
+
+        return sum(self.phases.values(), start=Counters())
+
+
+def _bill(done: _Done, table: Prices) -> _Bill:
+    from caterpillar.counters import Counters
+    from caterpillar.evaluate import late_reads_of_run
+
+    late = late_reads_of_run(done.schedule, done.samples, table)
+    waiting = {phase: Counters(pe_cycles=done.schedule.machine.pes * cycles) for phase, cycles in late.items()}
+    return _Bill(late=late, phases={phase: events + waiting[phase] for phase, events in _phases(done).items()})
+
+
 def _document(done: _Done, table: Prices) -> dict[str, object]:
     from dataclasses import replace
 
-    from caterpillar.cost import energy_pj
+    from caterpillar.cost import energy_pj, energy_range_pj
+    from caterpillar.evaluate import late_reads
 
-    schedule, run = done.schedule, done.run
+    schedule, run, bill = done.schedule, done.run, _bill(done, table)
     return {
         "network": schedule.network.name,
         "rule": schedule.rule,
@@ -127,13 +154,16 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
         "fits": True,
         "samples": done.samples,
         "cycles": run.cycles,
+        "late_read_cycles": sum(bill.late.values()),
         "cycles_per_sample": schedule.cycles_per_sample,
+        "late_read_cycles_per_sample": sum(late_reads(schedule.steady, table).values()) / schedule.batch,
         "batch": schedule.batch,
         "utilization": schedule.utilization,
         "macs_per_sample": schedule.macs_per_sample,
         "counts": run.counters.as_dict(),
-        "energy_pj": energy_pj(run.counters, table),
-        "energy_by_phase": {phase: energy_pj(events, table) for phase, events in _phases(done).items()},
+        "energy_pj": energy_pj(bill.counters, table),
+        "energy_range_pj": list(energy_range_pj(bill.counters, table)),
+        "energy_by_phase": {phase: energy_pj(events, table) for phase, events in bill.phases.items()},
         "phases": [asdict(phase) for phase in schedule.steady.phases],
         "weights_sha256": replace(done.start, weights=run.weights).weights_sha256,
     }
@@ -148,20 +178,27 @@ def _phases(done: _Done) -> dict[str, Counters]:
 
 
 def _print(done: _Done, table: Prices) -> None:
-    from caterpillar.cli.output import print_table
-    from caterpillar.cost import energy_pj
+    from caterpillar.cli.output import print_shares, print_table, uj_and_range
+    from caterpillar.cost import energy_pj, energy_range_pj
+    from caterpillar.evaluate import late_reads
 
-    schedule, run = done.schedule, done.run
+    schedule, run, bill = done.schedule, done.run, _bill(done, table)
     title = f"{schedule.network.name}, {schedule.rule} on {schedule.machine.name}, {schedule.mapping} mapping"
-    energy = energy_pj(run.counters, table)
+    energy = energy_pj(bill.counters, table)
+    late, late_a_tick = sum(bill.late.values()), sum(late_reads(schedule.steady, table).values())
+    late_unit = f"not executed: first words that come late from memories as {table.name} prices have them"
     samples_a_tick = "a sample" if schedule.batch == 1 else f"for {schedule.batch} samples"
     figures = [
         ("samples", f"{done.samples:,}", ""),
         ("cycles of the run, fill and drain included", f"{run.cycles:,}", ""),
+        ("late reads of the run, besides", f"{late:,.0f}", late_unit),
         ("cycles of a steady tick", f"{schedule.steady.cycles:,}", samples_a_tick),
+        ("late reads of a steady tick, besides", f"{late_a_tick:,.0f}", samples_a_tick),
         ("utilization of a steady tick", f"{schedule.utilization:.1%}", "of PEs x cycles"),
-        ("energy of the run", f"{sum(energy.values()) / 1e6:,.3f}", f"uJ, {table.name} prices"),
+        ("energy of the run", *uj_and_range(sum(energy.values()), energy_range_pj(bill.counters, table))),
     ]
+    if not late:
+        figures = [row for row in figures if not row[0].startswith("late reads")]
     print_table(title, ("figure", "value", "unit"), figures)
     lengths = [(phase, phase.end - phase.start) for phase in schedule.steady.phases]
     phases = [
@@ -170,5 +207,8 @@ def _print(done: _Done, table: Prices) -> None:
     ]
     columns = ("phase", "track", "from cycle", "cycles", "share")
     print_table("A steady tick, phase by phase (the two tracks overlap)", columns, phases)
+    print_shares(f"Where the energy of the run goes, {table.name} prices", "component", "pJ", energy)
+    by_phase = {phase: sum(energy_pj(counts, table).values()) for phase, counts in bill.phases.items()}
+    print_shares("When the energy of the run goes", "phase", "pJ", by_phase)
     events = [(name.replace("_", " "), f"{value:,}") for name, value in run.counters.as_dict().items() if value]
     print_table("Events of the run", ("event", "count"), events)

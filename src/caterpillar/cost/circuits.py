@@ -21,8 +21,10 @@ WIDEST_BITS, LANE_BITS = 128, 64  # a memory of wider words is lanes side by sid
 OFF_CORE_BANKS = (1, 2, 4, 8)
 
 # Addresses of a pass follow each other, so a read may be pipelined: a local memory may answer in the second cycle, an
-# off-core one in the eighth. The first word of a pass is later by that; the others come one a cycle.
+# off-core one in the eighth. The first word of a pass is later by that; the others come one a cycle. Instructions are
+# fetched ahead, for nothing branches. All other memories answer within the cycle.
 LOCAL_READ_CYCLES = 2
+FETCH_CYCLES = 2
 OFF_CORE_READ_CYCLES = 8
 NEAR = 2  # our judgement of what a designer might take for reasons that energy does not show
 
@@ -52,6 +54,11 @@ class Memory:
     def price(self, quantity: str) -> Price:
         """A quantity of one lane; its range is that of the designs with up to NEAR times the least busy energy."""
         return self.prices[quantity]
+
+    @property
+    def late_cycles(self) -> int:
+        """Cycles by which a word comes later than from a memory that answers within one."""
+        return self.sram.read_cycles(self.clock_hz) - 1
 
     def word_price(self, quantity: str) -> Price:
         """Energy a 16-bit word, all words of an access used."""
@@ -101,21 +108,28 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
     """
     supply = LOGIC_V[machine.node_nm] if volts is None else volts
     _check_fma(machine, supply)
-    mem_b = _memory(machine, machine.pe_mem_b_bytes, WORD_BITS, ports="1R1W", read_cycles=1)
-    micro = _memory(machine, control.STORE_BYTES, control.STORE_WORD_BITS, read_cycles=LOCAL_READ_CYCLES)
+    mem_a = _memory("MEM A", machine, machine.pe_sram_bytes, machine.pe_sram_word_bits, read_cycles=LOCAL_READ_CYCLES)
+    mem_b = _memory("MEM B", machine, machine.pe_mem_b_bytes, WORD_BITS, ports="1R1W")
+    micro = _memory(
+        "micro-program store", machine, control.STORE_BYTES, control.STORE_WORD_BITS, read_cycles=FETCH_CYCLES
+    )
     beat_bits = machine.pe_rows * WORD_BITS
-    queue = _memory(machine, control.queue_beats() * beat_bits // 8, beat_bits, ports="1R1W", read_cycles=2)
-    softmax = _memory(machine, control.softmax_words() * WORD_BYTES, beat_bits, ports="1R1W", read_cycles=2)
+    queue = _memory("ring queue", machine, control.queue_beats() * beat_bits // 8, beat_bits, ports="1R1W")
+    softmax = _memory("softmax unit", machine, control.softmax_words() * WORD_BYTES, beat_bits, ports="1R1W")
     off_core = None
     if machine.core_sram_bytes:
-        bits = machine.core_sram_words_per_cycle * WORD_BITS
         off_core = _memory(
-            machine, machine.core_sram_bytes, bits, read_cycles=OFF_CORE_READ_CYCLES, banks=OFF_CORE_BANKS
+            "off-core SRAM",
+            machine,
+            machine.core_sram_bytes,
+            machine.core_sram_words_per_cycle * WORD_BITS,
+            read_cycles=OFF_CORE_READ_CYCLES,
+            banks=OFF_CORE_BANKS,
         )
     return Circuits(
         machine=machine,
         volts=supply,
-        mem_a=_memory(machine, machine.pe_sram_bytes, machine.pe_sram_word_bits, read_cycles=LOCAL_READ_CYCLES),
+        mem_a=mem_a,
         mem_b=mem_b,
         micro_program=micro,
         ring_queue=queue,
@@ -157,17 +171,21 @@ def _rest(machine: Machine, mem_b: Memory, micro: Memory, queue: Memory, softmax
 
 
 def _memory(
+    name: str,
     machine: Machine,
     capacity_bytes: int,
     bits: int,
     *,
-    read_cycles: int,
+    read_cycles: int = 1,
     ports: str = "1RW",
     banks: tuple[int, ...] = (1,),
 ) -> Memory:
     lanes = math.ceil(bits / LANE_BITS) if bits > WIDEST_BITS else 1
     word_bits, per_lane = LANE_BITS if lanes > 1 else bits, -(-capacity_bytes // lanes)
-    return _lanes(machine.node_nm, machine.clock_hz, lanes, per_lane, word_bits, read_cycles, ports, banks)
+    try:
+        return _lanes(machine.node_nm, machine.clock_hz, lanes, per_lane, word_bits, read_cycles, ports, banks)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 @lru_cache(maxsize=4096)

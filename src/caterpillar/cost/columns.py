@@ -45,9 +45,14 @@ class PriceColumns:
     refused: NDArray[np.int64]
 
     @property
-    def late_read_cycles(self) -> Any:
-        """As Prices.late_read_cycles."""
+    def pe_sram_late_cycles(self) -> Any:
+        """As Prices.pe_sram_late_cycles."""
         return self.numbers[3 + 3 * len(self.rates.events)]
+
+    @property
+    def core_sram_late_cycles(self) -> Any:
+        """As Prices.core_sram_late_cycles."""
+        return self.numbers[4 + 3 * len(self.rates.events)]
 
     def energy_pj(self, counters: Counters) -> dict[str, Any]:
         """As cost.energy_pj, for counts that are numbers or arrays over the machines."""
@@ -60,7 +65,7 @@ class PriceColumns:
 
     def area_mm2(self, machines: Machine) -> dict[str, Any]:
         """As cost.area_mm2, of the machine_columns that the prices are of."""
-        first = 4 + 3 * len(self.rates.events)
+        first = 5 + 3 * len(self.rates.events)
         counts = block_counts(machines, pe_sram_bytes=self.numbers[first], core_sram_bytes=self.numbers[first + 1])
         areas = self.numbers[first + 2 :]
         return {part: area * counts[block] for (block, part), area in zip(self.rates.blocks, areas, strict=True)}
@@ -76,7 +81,7 @@ def price_columns(pricing: Pricing, machines: Machine, length: int) -> PriceColu
     tables, which = _tables(pricing, machines, length)
     refusals = tuple(dict.fromkeys(table.refusal for table in tables if table.refusal))
     places = np.array([refusals.index(table.refusal) if table.refusal else -1 for table in tables])
-    priced = [table for table in tables if not table.refusal] or [_Rates(numbers=(1.0,) * 6)]
+    priced = [table for table in tables if not table.refusal] or [_Rates(numbers=(1.0,) * 7)]
     width = len(priced[0].numbers)
     numbers = np.array([table.numbers or (1.0,) * width for table in tables])
     return PriceColumns(
@@ -108,8 +113,8 @@ def _tables(pricing: Pricing, machines: Machine, length: int) -> tuple[list[_Rat
 
 @lru_cache(maxsize=TABLES_KEPT)
 def _rates(pricing: Pricing, machine: Machine) -> _Rates:
-    """numbers: factor, and pJ of each event, as value, low, high; late_read_cycles; sizes of the priced memories;
-    mm2 of each block.
+    """numbers: factor, and pJ of each event, as value, low, high; late cycles of both SRAMs; sizes of the priced
+    memories; mm2 of each block.
     """
     try:
         table = pricing.of(machine)
@@ -117,9 +122,10 @@ def _rates(pricing: Pricing, machine: Machine) -> _Rates:
         return _Rates(refusal=str(error))
     events, blocks = list(leaves(table)), list(block_leaves(table.areas))
     ends = [end for price in (table.factor, *(p for _, _, p in events)) for end in (price.value, price.low, price.high)]
+    late = (float(table.pe_sram_late_cycles), float(table.core_sram_late_cycles))
     sizes = (float(table.areas.pe_sram_bytes), float(table.areas.core_sram_bytes))
     return _Rates(
         events=tuple((event, component) for event, component, _ in events),
         blocks=tuple((block, component) for block, component, _ in blocks),
-        numbers=(*ends, float(table.late_read_cycles), *sizes, *(area.value for _, _, area in blocks)),
+        numbers=(*ends, *late, *sizes, *(area.value for _, _, area in blocks)),
     )

@@ -12,7 +12,8 @@ from caterpillar.machine import Machine
 class MemoryTiming:
     """A memory against the clock: an access starts every cycle, and a word comes read_cycles after its address.
 
-    extra_cycles: by how much the first word of a pass is later than from a memory that answers within its cycle.
+    extra_cycles: by how much the first word of a pass is later than from a memory that answers within its cycle (none
+    from the micro-program store: instructions are fetched ahead).
     """
 
     memory: str
@@ -28,12 +29,12 @@ def memory_timings(machine: Machine, volts: float | None = None) -> list[MemoryT
     """The memories that cacti and horowitz take for a machine; arguments and errors as of circuits."""
     built = circuits(machine, volts)
     memories = {
-        "local (MEM A)": built.mem_a,
+        "MEM A": built.mem_a,
         "MEM B": built.mem_b,
-        "micro-program": built.micro_program,
+        "micro-program store": built.micro_program,
         "ring queue": built.ring_queue,
-        "softmax": built.softmax,
-        "off-core": built.off_core,
+        "softmax unit": built.softmax,
+        "off-core SRAM": built.off_core,
     }
     return [
         MemoryTiming(
@@ -43,7 +44,7 @@ def memory_timings(machine: Machine, volts: float | None = None) -> list[MemoryT
             cycle_ns=memory.sram.cycle_ns,
             banks=memory.sram.banks,
             read_cycles=memory.sram.read_cycles(machine.clock_hz),
-            extra_cycles=memory.sram.read_cycles(machine.clock_hz) - 1,
+            extra_cycles=0 if memory is built.micro_program else memory.late_cycles,
         )
         for name, memory in memories.items()
         if memory is not None

@@ -15,6 +15,9 @@ TABLES = ("paper",)
 MODELS = {model.name: model for model in (HOROWITZ, CACTI)}
 SHIPPED = (*TABLES, *MODELS)
 
+SECTIONS = {"pj": Prices.names(), "mm2": Areas.names(), "sizes": tuple(limit.field for limit in SIZES)}
+OPTIONAL = ("logic_volts", "memory_volts", "pe_sram_late_cycles", "core_sram_late_cycles")
+
 Table = dict[str, object]
 
 
@@ -45,13 +48,13 @@ def read_prices(toml: str, *, where: str) -> Prices:
         table: Table = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"--prices file {where} is not TOML: {error}") from None
-    _same_keys(table, ("name", "node_nm", "factor", "pj", "mm2", "sizes"), where)
+    _check_keys(table, where)
     name = table["name"]
     if not isinstance(name, str) or not name:
         raise SpecError(f"{where}: name must be a word, got {name!r}")
-    blocks = _prices(_section(table, "mm2", Areas.names(), where), f"{where}: mm2")
-    sizes = cast("dict[str, int]", _section(table, "sizes", tuple(limit.field for limit in SIZES), where))
-    events = _prices(_section(table, "pj", Prices.names(), where), f"{where}: pj")
+    blocks = _prices(cast("Table", table["mm2"]), f"{where}: mm2")
+    sizes = cast("dict[str, int]", table["sizes"])
+    events = _prices(cast("Table", table["pj"]), f"{where}: pj")
     factor = _price(table["factor"], f"{where}: factor")
     try:
         areas = Areas(**blocks, pe_sram_bytes=sizes["pe_sram_bytes"], core_sram_bytes=sizes["core_sram_bytes"])
@@ -61,31 +64,35 @@ def read_prices(toml: str, *, where: str) -> Prices:
             factor=factor,
             areas=areas,
             machine=None,
-            late_read_cycles=0,
-            logic_volts=None,
-            memory_volts=None,
+            pe_sram_late_cycles=cast("int", table.get("pe_sram_late_cycles", 0)),
+            core_sram_late_cycles=cast("int", table.get("core_sram_late_cycles", 0)),
+            logic_volts=cast("float | None", table.get("logic_volts")),
+            memory_volts=cast("float | None", table.get("memory_volts")),
             **events,
         )
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
 
 
-def _section(table: Table, key: str, names: tuple[str, ...], where: str) -> Table:
-    section = table[key]
-    if not isinstance(section, dict):
-        raise SpecError(f"{where}: {key} must be a table, got {section!r}")
-    entries = cast("Table", section)
-    _same_keys(entries, names, f"{where}: {key}")
-    return entries
-
-
-def _same_keys(table: Table, names: tuple[str, ...], where: str) -> None:
-    unknown = sorted(set(table) - set(names))
-    if unknown:
-        raise SpecError(f"{where}: unknown key {unknown[0]!r}; allowed are {', '.join(names)}")
-    missing = [name for name in names if name not in table]
+def _check_keys(table: Table, where: str) -> None:
+    """Every key known, none missing; all that are missing are named at once."""
+    missing = _missing(table, ("name", "node_nm", "factor", *SECTIONS), where, optional=OPTIONAL)
+    for key, names in SECTIONS.items():
+        section = table.get(key, {})
+        if not isinstance(section, dict):
+            raise SpecError(f"{where}: {key} must be a table, got {section!r}")
+        if key in table:
+            missing += [f"{key}.{name}" for name in _missing(cast("Table", section), names, f"{where}: {key}")]
     if missing:
         raise SpecError(f"{where}: missing {', '.join(missing)}")
+
+
+def _missing(table: Table, names: tuple[str, ...], where: str, *, optional: tuple[str, ...] = ()) -> list[str]:
+    allowed = (*names, *optional)
+    unknown = sorted(set(table) - set(allowed))
+    if unknown:
+        raise SpecError(f"{where}: unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}")
+    return [name for name in names if name not in table]
 
 
 def _prices(entries: Table, where: str) -> dict[str, Price]:
@@ -96,7 +103,9 @@ def _price(entry: object, where: str) -> Price:
     if not isinstance(entry, dict):
         raise SpecError(f'{where} must be {{ value = number, source = "text" }}, got {entry!r}')
     table = cast("Table", entry)
-    _same_keys({"range": None, **table}, ("value", "source", "range"), where)
+    missing = _missing(table, ("value", "source"), where, optional=("range",))
+    if missing:
+        raise SpecError(f"{where}: missing {', '.join(missing)}")
     try:
         return Price(
             value=cast("float", table["value"]),

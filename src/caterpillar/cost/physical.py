@@ -77,7 +77,8 @@ def cacti(machine: Machine, volts: float | None = None) -> Prices:
             )
         ),
         machine=machine,
-        late_read_cycles=built.mem_a.sram.read_cycles(machine.clock_hz) - 1,
+        pe_sram_late_cycles=built.mem_a.late_cycles,
+        core_sram_late_cycles=0 if built.off_core is None else built.off_core.late_cycles,
     )
 
 

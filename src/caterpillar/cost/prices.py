@@ -12,6 +12,10 @@ from caterpillar.machine import Machine
 VALUE = Limit("value", float, 0.0, 1e9)
 RANGE = Limit("range", float, 0.0, 1e9)
 NODE = Limit("node_nm", int, 1, 1000, "nm")
+LATE = (
+    Limit("pe_sram_late_cycles", int, 0, 64, "cycles"),
+    Limit("core_sram_late_cycles", int, 0, 64, "cycles"),
+)
 MACHINE_FIELDS = tuple(field.name for field in fields(Machine))
 SIZES = (
     Limit("pe_sram_bytes", int, 1, 1 << 30, "bytes"),
@@ -96,8 +100,9 @@ class Prices:
     """A complete table: pJ for every event of Counters, a factor on them all, and the areas of the same technology.
 
     factor multiplies every price (1 where a table needs none). Prices are per access whatever a memory's size.
-    machine: the one that the table was made for, where it holds for one alone. late_read_cycles: by how much the first
-    word of a pass over the local memory comes later than from one that answers within a cycle (0: not known).
+    machine: the one that the table was made for, where it holds for one alone. pe_sram_late_cycles and
+    core_sram_late_cycles: by how much the first word of a pass over a PE's or a core's SRAM comes later than from one
+    that answers within a cycle (0: not known).
     logic_volts, memory_volts: the supplies that the prices hold for; None where their source does not give them.
     """
 
@@ -122,19 +127,24 @@ class Prices:
     activation_words: Price
     pe_cycles: Price
     machine: Machine | None = None
-    late_read_cycles: int = 0
+    pe_sram_late_cycles: int = 0
+    core_sram_late_cycles: int = 0
     logic_volts: float | None = None
     memory_volts: float | None = None
 
     def __post_init__(self) -> None:
-        check(self, (NODE,))
+        check(self, (NODE, *LATE))
+        for field in ("logic_volts", "memory_volts"):
+            if getattr(self, field) is not None:
+                check(self, (Limit(field, float, 0.1, 10.0, "V"),))
+        for field, value in (("fma", self.fma.low), ("factor", self.factor.low), ("areas.fpu", self.areas.fpu.low)):
+            if value <= 0:
+                raise SpecError(f"Prices.{field} must be more than 0 (every run multiplies), got {value:g}")
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The priced events, in order: exactly those that Counters counts."""
-        supplies = ("logic_volts", "memory_volts")
-        about_the_table = ("name", "node_nm", "factor", "areas", "machine", "late_read_cycles", *supplies)
-        return tuple(field.name for field in fields(cls) if field.name not in about_the_table)
+        return tuple(field.name for field in fields(cls) if field.name not in _ABOUT_THE_TABLE)
 
     def pj(self, event: str) -> float:
         """What one event costs in pJ, the factor included."""
@@ -156,6 +166,19 @@ class Prices:
         if self.machine not in (None, machine):
             raise UsageError(f"the {self.name} prices at hand were made for another machine than {machine.name}")
         return self
+
+
+_ABOUT_THE_TABLE = (
+    "name",
+    "node_nm",
+    "factor",
+    "areas",
+    "machine",
+    "pe_sram_late_cycles",
+    "core_sram_late_cycles",
+    "logic_volts",
+    "memory_volts",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

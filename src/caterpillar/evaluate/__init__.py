@@ -3,5 +3,15 @@
 from caterpillar.evaluate.columns import evaluate_columns
 from caterpillar.evaluate.evaluate import MAPPINGS, SWEEP_MAPPINGS, check_names, evaluate
 from caterpillar.evaluate.evaluation import Evaluation
+from caterpillar.evaluate.late_reads import late_reads, late_reads_of_run
 
-__all__ = ["MAPPINGS", "SWEEP_MAPPINGS", "Evaluation", "check_names", "evaluate", "evaluate_columns"]
+__all__ = [
+    "MAPPINGS",
+    "SWEEP_MAPPINGS",
+    "Evaluation",
+    "check_names",
+    "evaluate",
+    "evaluate_columns",
+    "late_reads",
+    "late_reads_of_run",
+]

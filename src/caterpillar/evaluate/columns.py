@@ -8,6 +8,7 @@ from caterpillar.counters import Counters
 from caterpillar.estimate import closed_form, pass_starts, storage_demands
 from caterpillar.evaluate.evaluate import SWEEP_MAPPINGS, check_names
 from caterpillar.evaluate.evaluation import Evaluation
+from caterpillar.evaluate.late_reads import first_word_cycles
 from caterpillar.machine import Machine
 from caterpillar.network import Network
 from caterpillar.rules import Rule
@@ -32,7 +33,7 @@ def evaluate_columns(
     program = rule(network)
     placed, demands = storage_demands(program, machines)
     answer = closed_form(program, machines, placed)
-    late = sum(pass_starts(program).values()) * prices.late_read_cycles
+    late = sum(pass_starts(program).values()) * first_word_cycles(prices, core_sram=placed.off_core_words > 0)
     counts = answer.counters + Counters(pe_cycles=machines.pes * late)
     evaluation = Evaluation(
         network=network,

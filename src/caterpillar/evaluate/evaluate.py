@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.cost import PAPER, Pricing, area_mm2, energy_pj, energy_range_pj
+from caterpillar.cost import PAPER, Prices, Pricing, area_mm2, energy_pj, energy_range_pj
 from caterpillar.counters import Counters
 from caterpillar.estimate import estimate, pass_starts
 from caterpillar.estimate.events import PHASES
 from caterpillar.estimate.storage import activation_words, matrices, matrix_words
 from caterpillar.evaluate.evaluation import Evaluation
+from caterpillar.evaluate.late_reads import first_word_cycles, late_reads
 from caterpillar.machine import Machine
 from caterpillar.network import Network
 from caterpillar.program import Program
@@ -43,12 +44,11 @@ def evaluate(
     table = prices.of(machine)
     area = area_mm2(machine, table)
     program = rule(network)
-    answer = _scheduled(program, machine) if mapping == "best" else _closed_form(program, machine)
+    answer = _scheduled(program, machine, table) if mapping == "best" else _closed_form(program, machine, table)
     if isinstance(answer, Infeasible):
         return answer
-    late = {phase: starts * table.late_read_cycles for phase, starts in answer.pass_starts.items()}
-    waiting = {phase: Counters(pe_cycles=machine.pes * cycles) for phase, cycles in late.items()}
-    late_cycles = sum(late.values())
+    waiting = {phase: Counters(pe_cycles=machine.pes * cycles) for phase, cycles in answer.late.items()}
+    late_cycles = sum(answer.late.values())
     counts = sum(answer.phases.values(), start=Counters()) + Counters(pe_cycles=machine.pes * late_cycles)
     return Evaluation(
         network=network,
@@ -74,30 +74,31 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """A steady tick's share of a sample: cycles by cause, events and passes over a matrix that begin by phase.
+    """A sample's share of a steady tick: cycles by cause and events by phase, of memories that answer within a cycle.
 
-    It takes a local memory that answers within a cycle.
+    late: cycles by phase that passes wait, besides, for their first words.
     """
 
     cycles: dict[str, float]
     phases: dict[str, Counters]
-    pass_starts: dict[str, float]
+    late: dict[str, float]
     off_core_words: int
 
 
-def _closed_form(program: Program, machine: Machine) -> _Answer | Infeasible:
+def _closed_form(program: Program, machine: Machine, prices: Prices) -> _Answer | Infeasible:
     answer = estimate(program, machine)
     if isinstance(answer, Infeasible):
         return answer
+    late = first_word_cycles(prices, core_sram=answer.storage.off_core_words > 0)
     return _Answer(
         cycles=answer.cycles,
         phases=answer.phases,
-        pass_starts=pass_starts(program),
+        late={phase: starts * late for phase, starts in pass_starts(program).items()},
         off_core_words=answer.storage.off_core_words,
     )
 
 
-def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
+def _scheduled(program: Program, machine: Machine, prices: Prices) -> _Answer | Infeasible:
     """Mapping best: a sample's share of a steady tick. Cycles by kind of stretch, events by phase."""
     from caterpillar.estimate.schedule import predict  # numpy is slow to import
     from caterpillar.mapping import place
@@ -107,17 +108,14 @@ def _scheduled(program: Program, machine: Machine) -> _Answer | Infeasible:
         return schedule
     tick, share = predict(schedule).tick, 1 / schedule.batch
     cycles: dict[str, float] = {}
-    starts = dict.fromkeys(PHASES, 0.0)
     for phase in schedule.steady.phases:
         if phase.track == "compute":
             kind = re.sub(r" \d+( to \d+)?", "", phase.name)
             cycles[kind] = cycles.get(kind, 0) + (phase.end - phase.start) * share
-            first = kind.removeprefix("direct ").split(",")[0]
-            if first in starts:
-                starts[first] += share
     cycles["between phases"] = tick.cycles * share - sum(cycles.values())
     phases = {phase: events * share if share < 1 else events for phase, events in tick.phases.items()}
-    return _Answer(cycles=cycles, phases=phases, pass_starts=starts, off_core_words=0)
+    late = {phase: cycles * share for phase, cycles in late_reads(schedule.steady, prices).items()}
+    return _Answer(cycles=cycles, phases=phases, late=late, off_core_words=0)
 
 
 def check_names(mapping: str, numerics: str, *, mappings: tuple[str, ...] = MAPPINGS) -> None:
