@@ -79,6 +79,7 @@ def test_wrong_options_are_one_line(refused, sweep, tmp_path):
     assert "a sweep file is missing" in refused("explore")
     assert "--workers must be an int of at least 1, got 0" in refused("explore", sweep, "--workers", 0)
     assert "--limit must be an int of at least 1" in refused("explore", sweep, "--limit", 0)
+    assert "--confirm needs the sweep file" in refused("explore", "--query", "front", "--confirm")
     assert "--pictures needs the sweep file" in refused("explore", "--query", "front", "--pictures")
     assert "cannot be read" in refused("explore", "--query", "front", "--out", tmp_path)
 

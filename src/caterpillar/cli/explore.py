@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from caterpillar.cli import options
 
 if TYPE_CHECKING:
-    from caterpillar.explore import Exploration, Plan, Sweep
+    from caterpillar.explore import Confirmation, Exploration, Plan, Sweep
     from caterpillar.explore.plan import Epochs
 
 SweepFile = Annotated[Path | None, typer.Argument(help="The sweep's TOML file.", show_default=False)]
@@ -29,6 +30,9 @@ Query = Annotated[
     ),
 ]
 Limit = Annotated[int, typer.Option(help="Points to show, the best in the first objective first.", metavar="N")]
+Confirm = Annotated[
+    bool, typer.Option("--confirm", help="Execute the front's points cycle by cycle; writes --out/confirmed.parquet.")
+]
 Pictures = Annotated[bool, typer.Option("--pictures", help="Draw the results into --out.")]
 
 
@@ -39,6 +43,7 @@ def explore(
     dask: Dask = None,
     query: Query = None,
     limit: Limit = 20,
+    confirm: Confirm = False,
     pictures: Pictures = False,
     json: options.Json = False,
 ) -> None:
@@ -55,8 +60,8 @@ def explore(
     if sweep is None:
         if query is None:
             raise UsageError("a sweep file is missing; or --query, to read the results in --out")
-        if pictures:
-            raise UsageError("--pictures needs the sweep file")
+        if pictures or confirm:
+            raise UsageError(f"--{'pictures' if pictures else 'confirm'} needs the sweep file")
         _show({}, out, query, limit, json)
         return
     words, text = read_sweep(sweep)
@@ -70,9 +75,37 @@ def explore(
         "on_front": done.front,
         "reasons": done.reasons,
     }
+    confirmed = _confirm(plan, out, workers) if confirm else []
+    if confirm:
+        document["confirmed"] = [asdict(one) for one in confirmed]
     if pictures:
         document["files"] = _draw(plan, out)
     _show(document, out, "front" if query is None else query, limit, json)
+    if confirm and not json:
+        _show_confirmed(confirmed, limit)
+
+
+def _confirm(plan: Plan, out: Path, workers: int) -> list[Confirmation]:
+    from caterpillar.cli.progress import Bar
+    from caterpillar.explore import confirm
+
+    with Bar() as bar:
+        return confirm(plan, out, workers=workers, on_progress=bar.update)
+
+
+def _show_confirmed(confirmed: list[Confirmation], limit: int) -> None:
+    """The best as counted first; what cannot be executed last, with its reason."""
+    from caterpillar.cli.output import print_table
+
+    def cell(value: object) -> str:
+        return "" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+    names = ("estimated_cycles_per_sample", "cycles_per_sample", "estimated_utilization", "utilization")
+    names = ("point", "rule", "batch", "mapping", *names, "estimated_gflops_per_watt", "gflops_per_watt", "reason")
+    ordered = sorted(confirmed, key=lambda one: -(one.gflops_per_watt or 0.0))
+    rows = [[cell(getattr(one, name)) for name in names] for one in ordered[:limit]]
+    executed = sum(one.reason is None for one in confirmed)
+    print_table(f"The front as the simulator counts it: {executed} of {len(confirmed)} executed", names, rows)
 
 
 def _run(words: Sweep, text: str, epochs: Epochs | None, out: Path, workers: int, dask: str | None) -> Exploration:

@@ -1,5 +1,6 @@
 """Sweeps over networks, rules and machines: every point evaluated, infeasible ones kept, the Pareto front marked."""
 
+from caterpillar.explore.confirm import Confirmation, confirm
 from caterpillar.explore.explore import Exploration, explore
 from caterpillar.explore.pareto import pareto_front
 from caterpillar.explore.plan import Plan, plan_sweep
@@ -11,9 +12,11 @@ from caterpillar.explore.sweep import Sweep, read_sweep
 __all__ = [
     "MACHINE_FIELDS",
     "QUANTITIES",
+    "Confirmation",
     "Exploration",
     "Plan",
     "Sweep",
+    "confirm",
     "explore",
     "paper_points",
     "pareto_front",

@@ -64,7 +64,7 @@ def evaluate_points(plan: Plan, works: list[Work], machines: Machine, points: li
         reasons.append(texts)
     table: dict[str, Any] = {"point": np.concatenate(points)}
     for name in NAMES:
-        table[name] = _texts([_label(work, name) for work in works], np.repeat(np.arange(len(works)), length))
+        table[name] = _texts([label(work, name) for work in works], np.repeat(np.arange(len(works)), length))
     table["batch"] = np.repeat([work.rule.batch for work in works], length)
     for name in MACHINE_FIELDS:
         table[name] = np.tile(_whole(getattr(machines, name), length), len(works))
@@ -89,7 +89,8 @@ def paper_points(plan: Plan) -> Table:
     return evaluate_points(plan, list(plan.works), machines, [np.arange(2)] * len(plan.works))
 
 
-def _label(work: Work, name: str) -> str:
+def label(work: Work, name: str) -> str:
+    """What a column of the results calls a work's network, rule, prices, mapping or numerics."""
     value = getattr(work, name)
     return value if isinstance(value, str) else value.name
 

@@ -1,0 +1,118 @@
+"""The front's points walked through by the simulator: every control word checked, every event counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from caterpillar.checks import CaterpillarError, Infeasible, OutputError
+from caterpillar.cost import energy_pj
+from caterpillar.counters import Counters
+from caterpillar.evaluate import Evaluation, evaluate
+from caterpillar.explore.plan import Plan, Work
+from caterpillar.explore.points import MACHINE_FIELDS, label
+from caterpillar.explore.query import read_results
+from caterpillar.machine import Machine
+
+CONFIRMED = "confirmed.parquet"
+BEST = "best"
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """A point of the front beside what the simulator counts for it, a sample of the steady state.
+
+    mapping: of the schedule that was executed: the point's own, and `best` beside it. estimated_*: what the sweep says
+    of the point. Where it could not be executed the counted figures are None, and reason says why.
+    """
+
+    point: int
+    network: str
+    rule: str
+    batch: int
+    mapping: str
+    estimated_cycles_per_sample: float
+    estimated_utilization: float
+    estimated_gflops_per_watt: float
+    cycles_per_sample: float | None = None
+    utilization: float | None = None
+    gflops_per_watt: float | None = None
+    reason: str | None = None
+
+
+def confirm(
+    plan: Plan, out: Path, *, workers: int = 1, on_progress: Progress = lambda _text, _done, _total: None
+) -> list[Confirmation]:
+    """Place every point of a finished sweep's front, execute the control of its ticks, and price what was counted.
+
+    Writes out / confirmed.parquet, a row for each point and mapping. workers: processes. Raises OutputError.
+    """
+    from joblib import Parallel, delayed
+
+    works = {_key(_work_row(work)): work for work in plan.works}
+    rows: list[dict[str, Any]] = read_results(out, "front").to_pylist()
+    tasks = [(row, mapping) for row in rows for mapping in dict.fromkeys((row["mapping"], BEST))]
+    found: list[Confirmation] = []
+    run: Any = Parallel(n_jobs=workers, return_as="generator")
+    for one in run(delayed(_confirm)(row, works[_key(row)], mapping) for row, mapping in tasks):
+        found.append(one)
+        on_progress("simulating the front", len(found), len(tasks))
+    _write(found, out / CONFIRMED)
+    return found
+
+
+def _work_row(work: Work) -> dict[str, Any]:
+    names = ("network", "rule", "prices", "mapping", "numerics")
+    return {name: label(work, name) for name in names} | {"batch": work.rule.batch}
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("network", "rule", "batch", "prices", "mapping", "numerics"))
+
+
+def _confirm(row: dict[str, Any], work: Work, mapping: str) -> Confirmation:
+    machine = Machine(name=f"point {row['point']}", **{name: row[name] for name in MACHINE_FIELDS})
+    about = {name: row[name] for name in ("point", "network", "rule", "batch")}
+    about |= {f"estimated_{name}": row[name] for name in ("cycles_per_sample", "utilization", "gflops_per_watt")}
+    try:
+        answer = evaluate(work.network, work.rule, machine, mapping=mapping, prices=work.prices)
+        cycles, counts = _counted(work, machine, mapping, answer) if isinstance(answer, Evaluation) else (0.0, None)
+    except CaterpillarError as error:
+        return Confirmation(mapping=mapping, reason=str(error), **about)
+    if counts is None or isinstance(answer, Infeasible):
+        return Confirmation(mapping=mapping, reason=str(answer), **about)
+    energy = sum(energy_pj(counts, work.prices.of(machine)).values())
+    return Confirmation(
+        mapping=mapping,
+        cycles_per_sample=cycles,
+        utilization=answer.macs_per_sample / (machine.pes * cycles),
+        gflops_per_watt=2000 * answer.macs_per_sample / energy,
+        **about,
+    )
+
+
+def _counted(work: Work, machine: Machine, mapping: str, answer: Evaluation) -> tuple[float, Counters | None]:
+    """Cycles and events a sample of a steady tick as executed, and the waits that the prices' memories cause."""
+    from caterpillar.mapping import place
+    from caterpillar.simulate import count
+
+    schedule = place(work.rule(work.network), machine, mapping=mapping)
+    if isinstance(schedule, Infeasible):
+        return 0.0, None
+    (less, fewer), (more, events) = (count(schedule, ticks * schedule.batch) for ticks in (2, 3))
+    waits = answer.cycles["memory"]
+    per_sample = (events + fewer * -1) * (1 / schedule.batch)
+    return (more - less) / schedule.batch + waits, per_sample + Counters(pe_cycles=machine.pes * waits)
+
+
+def _write(found: list[Confirmation], path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        parquet.write_table(pa.Table.from_pylist([asdict(one) for one in found]), path, compression="zstd")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
