@@ -108,7 +108,7 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
     """
     supply = LOGIC_V[machine.node_nm] if volts is None else volts
     _check_fma(machine, supply)
-    mem_a = _memory("MEM A", machine, machine.pe_sram_bytes, machine.pe_sram_word_bits, read_cycles=LOCAL_READ_CYCLES)
+    mem_a = local_sram(machine)
     mem_b = _memory("MEM B", machine, machine.pe_mem_b_bytes, WORD_BITS, ports="1R1W")
     micro = _memory(
         "micro-program store", machine, control.STORE_BYTES, control.STORE_WORD_BITS, read_cycles=FETCH_CYCLES
@@ -138,6 +138,11 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
         fpu_mm2=figures.FMA_MM2.times(area_factor(machine.node_nm)),
         rest_mm2=_rest(machine, mem_b, micro, queue, softmax),
     )
+
+
+def local_sram(machine: Machine) -> Memory:
+    """MEM A of a machine. Raises UsageError where none keeps up with the clock."""
+    return _memory("MEM A", machine, machine.pe_sram_bytes, machine.pe_sram_word_bits, read_cycles=LOCAL_READ_CYCLES)
 
 
 def latch_bits(machine: Machine) -> int:

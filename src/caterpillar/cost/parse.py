@@ -16,7 +16,7 @@ MODELS = {model.name: model for model in (HOROWITZ, CACTI)}
 SHIPPED = (*TABLES, *MODELS)
 
 SECTIONS = {"pj": Prices.names(), "mm2": Areas.names(), "sizes": tuple(limit.field for limit in SIZES)}
-OPTIONAL = ("logic_volts", "memory_volts", "pe_sram_late_cycles", "core_sram_late_cycles")
+OPTIONAL = ("logic_volts", "memory_volts", "pe_sram_word_bits", "pe_sram_late_cycles", "core_sram_late_cycles")
 
 Table = dict[str, object]
 
@@ -63,6 +63,7 @@ def read_prices(toml: str, *, where: str) -> Prices:
             node_nm=cast("int", table["node_nm"]),
             factor=factor,
             areas=areas,
+            pe_sram_word_bits=cast("int", table.get("pe_sram_word_bits", 16)),
             machine=None,
             pe_sram_late_cycles=cast("int", table.get("pe_sram_late_cycles", 0)),
             core_sram_late_cycles=cast("int", table.get("core_sram_late_cycles", 0)),

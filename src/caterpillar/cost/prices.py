@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import fsum
 
-from caterpillar.checks import Limit, SpecError, UsageError, check
+from caterpillar.checks import Choice, Limit, SpecError, UsageError, check
 from caterpillar.machine import Machine
 
 VALUE = Limit("value", float, 0.0, 1e9)
 RANGE = Limit("range", float, 0.0, 1e9)
+WIDTH = Choice("pe_sram_word_bits", (16, 32, 64, 128))
 NODE = Limit("node_nm", int, 1, 1000, "nm")
 LATE = (
     Limit("pe_sram_late_cycles", int, 0, 64, "cycles"),
@@ -100,6 +101,7 @@ class Prices:
     """A complete table: pJ for every event of Counters, a factor on them all, and the areas of the same technology.
 
     factor multiplies every price (1 where a table needs none). Prices are per access whatever a memory's size.
+    pe_sram_word_bits: the width that MEM A's prices and area hold for; another is taken in CACTI's ratio (widths).
     machine: the one that the table was made for, where it holds for one alone. pe_sram_late_cycles and
     core_sram_late_cycles: by how much the first word of a pass over a PE's or a core's SRAM comes later than from one
     that answers within a cycle (0: not known).
@@ -126,6 +128,7 @@ class Prices:
     outside_words: Price
     activation_words: Price
     pe_cycles: Price
+    pe_sram_word_bits: int = 16
     machine: Machine | None = None
     pe_sram_late_cycles: int = 0
     core_sram_late_cycles: int = 0
@@ -133,7 +136,7 @@ class Prices:
     memory_volts: float | None = None
 
     def __post_init__(self) -> None:
-        check(self, (NODE, *LATE))
+        check(self, (NODE, WIDTH, *LATE))
         for field in ("logic_volts", "memory_volts"):
             if getattr(self, field) is not None:
                 check(self, (Limit(field, float, 0.1, 10.0, "V"),))
@@ -154,10 +157,14 @@ class Prices:
     @property
     def depends_on(self) -> tuple[str, ...]:
         """The fields of Machine that decide whether the table holds for it."""
-        return ("node_nm",) if self.machine is None else MACHINE_FIELDS
+        of_width = ("pe_sram_word_bits", "pe_sram_bytes", "clock_hz")
+        return ("node_nm", *of_width) if self.machine is None else MACHINE_FIELDS
 
     def of(self, machine: Machine) -> Prices:
-        """The table itself. Raises UsageError where it is of another node, or was made for another machine."""
+        """The table, MEM A priced for the width of the machine's.
+
+        Raises UsageError where it is of another node, or was made for another machine, or no memory of that width is.
+        """
         if machine.node_nm != self.node_nm:
             raise UsageError(
                 f"--prices {self.name} is a table of {self.node_nm} nm; machine {machine.name} has node_nm "
@@ -165,6 +172,10 @@ class Prices:
             )
         if self.machine not in (None, machine):
             raise UsageError(f"the {self.name} prices at hand were made for another machine than {machine.name}")
+        if self.machine is None and machine.pe_sram_word_bits != self.pe_sram_word_bits:
+            from caterpillar.cost.widths import at_width  # needs this module
+
+            return at_width(self, machine)
         return self
 
 
@@ -173,6 +184,7 @@ _ABOUT_THE_TABLE = (
     "node_nm",
     "factor",
     "areas",
+    "pe_sram_word_bits",
     "machine",
     "pe_sram_late_cycles",
     "core_sram_late_cycles",
