@@ -50,7 +50,10 @@ def test_both_mappings_side_by_side(run):
     assert best["pe_memory"] < paper["pe_memory"]  # it keeps one operand of each multiply-add in a latch
     assert set(run("cost", "paper-a", "--sensitivity", "--rule", "cp", "--json").document["pj_per_mac"]) == {"paper"}
     printed = run("cost", "paper-a", "--sensitivity").out
-    assert "pJ a useful MAC by mapping" in printed
+    assert "pJ a useful MAC by component and mapping" in printed
+    assert "pJ a useful MAC by phase and mapping" in printed
+    for mapping, phases in document["pj_per_mac_by_phase"].items():
+        assert sum(phases.values()) == pytest.approx(sum(document["pj_per_mac"][mapping].values()))
 
 
 def test_the_tables_are_printed(run):
@@ -61,6 +64,11 @@ def test_the_tables_are_printed(run):
 
 
 def test_what_cannot_be_is_refused_in_one_line(refused, tmp_path):
+    assert refused("cost", "paper-a", "--rule", "cp") == "--rule describes a run: it goes with --sensitivity"
+    for command in (("cost", "paper-a"), ("estimate",), ("simulate",)):
+        said = refused(*command, "--prices", "cacti", "--volts", "nan")
+        assert said == "volts must be in [0.7, 1.1], where the scaling laws hold, got nan"
+        assert refused(*command, "--prices", "cacti", "--volts", "x").endswith("must be a number, got 'x'")
     assert "--volts goes with --prices cacti" in refused("cost", "paper-a", "--prices", "paper", "--volts", "0.8")
     assert "ns a stage at 45 nm and 0.75 V" in refused("cost", "paper-a", "--volts", "0.75")
     fast = tmp_path / "fast.toml"
@@ -83,3 +91,20 @@ def test_every_price_says_value_unit_node_voltage_source_and_range(run):
             assert entry["volts"] == (memory_volts if in_memory else logic_volts)
     lowered = run("cost", "paper-a", "--prices", "cacti", "--volts", "0.8", "--json").document["event_prices"]
     assert {entry["volts"] for entry in lowered} == {1.0, 0.8}
+
+
+def test_sensitivity_and_volts_of_an_estimate_and_of_a_simulation(run):
+    estimated = run("estimate", "--prices", "cacti", "--mapping", "best", "--sensitivity", "--json").document
+    total = estimated["energy_pj_per_sample"]
+    assert sum(total - swing["low_pj"] for swing in estimated["sensitivity"]) == pytest.approx(
+        total - estimated["energy_range_pj"][0]
+    )
+    small = ("simulate", "--network", "20-10-10")
+    simulated = run(*small, "--prices", "cacti", "--sensitivity", "--json").document
+    widths = [swing["high_pj"] - swing["low_pj"] for swing in simulated["sensitivity"]]
+    assert widths
+    assert widths == sorted(widths, reverse=True)
+    lowered = run(*small, "--prices", "cacti", "--volts", 0.8, "--json").document
+    assert lowered["energy_pj"]["fpu"] < simulated["energy_pj"]["fpu"]
+    assert "what moves it" in run("estimate", "--prices", "horowitz", "--sensitivity").out
+    assert "the paper prices have no ranges, so nothing moves it" in run("estimate", "--sensitivity").out

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caterpillar.cli import options
+from caterpillar.cli.sensitivity import print_sensitivity, sensitivity_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,50 +21,69 @@ Runs = dict[tuple[str, str], "Evaluation"]  # by (prices, mapping)
 MEMORY_COMPONENTS = ("pe_memory", "core_memory")
 
 MachineArgument = Annotated[str, typer.Argument(help="A preset (see caterpillar machines) or a TOML file.")]
-Volts = Annotated[
-    float | None,
-    typer.Option(help="Supply of the logic, 0.7 to 1.1; cacti only.", show_default="by node, 0.9 at 45 nm"),
-]
 Sensitivity = Annotated[
     bool,
-    typer.Option("--sensitivity", help="Which price's range moves a sample's energy most, for --network and --rule."),
+    typer.Option(
+        "--sensitivity",
+        help="Also a run's energy: which price's range moves it most, and where it goes by either mapping.",
+    ),
 ]
 
 
 def cost(
     machine: MachineArgument,
     prices: options.Prices = "cacti",
-    volts: Volts = None,
+    volts: options.Volts = None,
     sensitivity: Sensitivity = False,
-    network: options.Network = options.DEFAULT_NETWORK,
-    rule: options.Rule = options.DEFAULT_RULE,
-    batch: options.Batch = 1,
-    mapping: options.Mapping = "paper",
+    network: options.GivenNetwork = None,
+    rule: options.GivenRule = None,
+    batch: options.GivenBatch = None,
+    mapping: options.GivenMapping = None,
     out: options.Out = None,
     json: options.Json = False,
 ) -> None:
     """Area and peak power of a machine by component, what each event costs and how sure that is.
 
-    --out writes the floorplan to scale, and with --sensitivity a tornado plot of the run and its energy by either
-    mapping under every table.
+    With --sensitivity, the energy of a run (--network, --rule, --batch, --mapping), too. --out writes the floorplan to
+    scale, and with --sensitivity a tornado plot of the run and its energy by either mapping under every table.
     """
+    from caterpillar.checks import UsageError
     from caterpillar.cli.output import print_json
     from caterpillar.cost import parse_prices
     from caterpillar.machine import parse_machine
 
     target = parse_machine(machine)
-    table = parse_prices(prices).of(target) if volts is None else _at_volts(prices, target, volts)
-    runs = _runs(target, table, network, rule, batch, mapping) if sensitivity else {}
-    answer = runs.get((table.name, mapping))
+    given = {"network": network, "rule": rule, "batch": batch, "mapping": mapping}
+    described = [name for name, value in given.items() if value is not None]
+    if described and not sensitivity:
+        raise UsageError(f"--{described[0]} describes a run: it goes with --sensitivity")
+    table = parse_prices(prices, volts).of(target)
+    runs: Runs = {}
+    if sensitivity:
+        work = (network or options.DEFAULT_NETWORK, rule or options.DEFAULT_RULE, 1 if batch is None else batch)
+        runs = _runs(target, table, *work, mapping or "paper")
+    answer = runs.get((table.name, mapping or "paper"))
     document = _document(target, table, volts, answer)
     if answer is not None:
-        document["pj_per_mac"] = _by_mapping(table, runs)
+        of_table = {way: run for (name, way), run in runs.items() if name == table.name}
+        document["pj_per_mac"] = {way: _per_mac(run, run.energy_pj) for way, run in of_table.items()}
+        document["pj_per_mac_by_phase"] = {way: _per_mac(run, run.phase_pj) for way, run in of_table.items()}
     if out is not None:
         document["files"] = _pictures(target, table, answer, runs, out)
     if json:
         print_json(document)
     else:
         _print(target, table, document)
+        if answer is not None:
+            print_sensitivity("a sample", answer.counts, table)
+            _print_mappings("component", document["pj_per_mac"])
+            _print_mappings("phase", document["pj_per_mac_by_phase"])
+        for name in document.get("files", ()):
+            typer.echo(f"wrote {name}")
+
+
+def _per_mac(run: Evaluation, parts: dict[str, float]) -> dict[str, float]:
+    return {name: pj / run.macs_per_sample for name, pj in parts.items()}
 
 
 def _runs(machine: Machine, table: Prices, network: str, rule: str, batch: int, mapping: str) -> Runs:
@@ -90,17 +110,8 @@ def _runs(machine: Machine, table: Prices, network: str, rule: str, batch: int, 
     return runs
 
 
-def _at_volts(prices: str, machine: Machine, volts: float) -> Prices:
-    from caterpillar.checks import UsageError
-    from caterpillar.cost import cacti
-
-    if prices != "cacti":
-        raise UsageError(f"--volts goes with --prices cacti, not with {prices!r}")
-    return cacti(machine, volts)
-
-
 def _document(machine: Machine, table: Prices, volts: float | None, answer: Evaluation | None) -> dict[str, Any]:
-    from caterpillar.cost import areas, leaves, memory_timings, peak_power_range_w, peak_power_w, sensitivity
+    from caterpillar.cost import areas, leaves, memory_timings, peak_power_range_w, peak_power_w
 
     area = areas(machine, table)
     power = peak_power_w(machine, table)
@@ -133,17 +144,8 @@ def _document(machine: Machine, table: Prices, volts: float | None, answer: Eval
         document["memories"] = [asdict(memory) for memory in memory_timings(machine, volts)]
     if answer is not None:
         document["run"] = answer.as_dict()
-        document["sensitivity"] = [asdict(swing) for swing in sensitivity(answer.counts, table)]
+        document["sensitivity"] = sensitivity_document(answer.counts, table)
     return document
-
-
-def _by_mapping(table: Prices, runs: Runs) -> dict[str, dict[str, float]]:
-    """pJ a useful MAC by component, of each mapping."""
-    return {
-        mapping: {component: pj / run.macs_per_sample for component, pj in run.energy_pj.items()}
-        for (prices, mapping), run in runs.items()
-        if prices == table.name
-    }
 
 
 def _pictures(machine: Machine, table: Prices, run: Evaluation | None, runs: Runs, out: Path) -> list[str]:
@@ -188,21 +190,9 @@ def _print(machine: Machine, table: Prices, document: dict[str, Any]) -> None:
     for memory in document.get("memories", ()):
         late = f", first word of a pass {memory['extra_cycles']} later" if memory["extra_cycles"] else ""
         typer.echo(f"{memory['memory']}: {memory['design']}; {memory['read_cycles']} cycles to read{late}")
-    if "sensitivity" in document:
-        total = document["run"]["energy_pj_per_sample"]
-        swings = [
-            (_plain(s["event"]), s["component"], f"{s['low_pj'] / total - 1:+.1%}", f"{s['high_pj'] / total - 1:+.1%}")
-            for s in document["sensitivity"]
-        ]
-        low, high = document["run"]["energy_range_pj"]
-        heading = f"Energy a sample {total / 1e6:.4g} uJ ({low / 1e6:.4g} to {high / 1e6:.4g}): what moves it"
-        print_table(heading, ("event", "component", "price at its low", "at its high"), swings)
-        _print_mappings(document["pj_per_mac"])
-    for name in document.get("files", ()):
-        typer.echo(f"wrote {name}")
 
 
-def _print_mappings(shares: dict[str, dict[str, float]]) -> None:
+def _print_mappings(what: str, shares: dict[str, dict[str, float]]) -> None:
     from caterpillar.cli.output import print_table
 
     rows = [
@@ -211,7 +201,7 @@ def _print_mappings(shares: dict[str, dict[str, float]]) -> None:
         if any(parts[component] for parts in shares.values())
     ]
     rows.append(("total", *(f"{sum(parts.values()):.3f}" for parts in shares.values())))
-    print_table("pJ a useful MAC by mapping", ("component", *shares), rows)
+    print_table(f"pJ a useful MAC by {what} and mapping", (what, *(f"{way} mapping" for way in shares)), rows)
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from caterpillar.cli import options
+from caterpillar.cli.sensitivity import print_sensitivity, sensitivity_document
 
 if TYPE_CHECKING:
     from caterpillar.evaluate import Evaluation
@@ -36,6 +37,8 @@ def estimate(
     momentum: options.Momentum = 0.0,
     mapping: options.Mapping = "paper",
     prices: options.Prices = "paper",
+    volts: options.Volts = None,
+    sensitivity: options.Sensitivity = False,
     numerics: options.MachineNumerics = "fp16",
     json: options.Json = False,
 ) -> None:
@@ -52,7 +55,7 @@ def estimate(
     from caterpillar.rules import parse_rule
 
     net, learning = parse_network(network), parse_rule(rule, batch=batch, momentum=momentum)
-    target, table = parse_machine(machine), parse_prices(prices)
+    target, table = parse_machine(machine), parse_prices(prices, volts)
     answer = evaluate(net, learning, target, mapping=mapping, prices=table, numerics=numerics)
     if isinstance(answer, Infeasible):
         if json:
@@ -75,9 +78,12 @@ def estimate(
         else:
             typer.echo(f"{net.name}, {learning.label} on {target.name} does not fit: {answer}")
     elif json:
-        print_json(answer.as_dict())
+        swings = {"sensitivity": sensitivity_document(answer.counts, table.of(target))} if sensitivity else {}
+        print_json({**answer.as_dict(), **swings})
     else:
         _print(answer)
+        if sensitivity:
+            print_sensitivity("a sample", answer.counts, table.of(target))
 
 
 def _print(answer: Evaluation) -> None:
@@ -101,6 +107,4 @@ def _print(answer: Evaluation) -> None:
     print_table(title, ("figure", "value", "unit"), figures)
     print_shares("Where the cycles go", "cause", "cycles a sample", answer.cycles)
     print_shares("Where the energy goes", "component", "pJ a sample", answer.energy_pj)
-    phases = {phase: sum(parts.values()) for phase, parts in answer.energy_by_phase.items()}
-    if len(phases) > 1:
-        print_shares("When the energy goes", "phase", "pJ a sample", phases)
+    print_shares("When the energy goes", "phase", "pJ a sample", answer.phase_pj)

@@ -44,11 +44,28 @@ Rule = Annotated[str, _RULE]
 Batch = Annotated[int, _BATCH]
 Momentum = Annotated[float, _MOMENTUM]
 Machine = Annotated[str, typer.Option(help="A preset (see caterpillar machines) or a TOML file.", metavar="MACHINE")]
-Mapping = Annotated[str, typer.Option(help="How the work is placed on the machine: paper or best.", metavar="MAPPING")]
+_MAPPING = "How the work is placed on the machine: paper or best."
+Mapping = Annotated[str, typer.Option(help=_MAPPING, metavar="MAPPING")]
+GivenMapping = Annotated[
+    str | None, typer.Option("--mapping", help=f"{_MAPPING} Default: paper.", metavar="MAPPING", show_default=False)
+]
 Prices = Annotated[
     str, typer.Option(help="What an event costs: paper, horowitz, cacti, or a TOML file.", metavar="PRICES")
 ]
 MachineNumerics = Annotated[str, typer.Option("--numerics", help=_NUMERICS, metavar="NUMERICS")]
+
+Volts = Annotated[
+    float | None,
+    typer.Option(
+        help="Supply of the logic, 0.7 to 1.1, with --prices cacti.",
+        metavar="V",
+        parser=_number,
+        show_default="by node, 0.9 at 45 nm",
+    ),
+]
+Sensitivity = Annotated[
+    bool, typer.Option("--sensitivity", help="Which price's range moves the energy most, the others as they are.")
+]
 
 GivenNetwork = Annotated[str | None, _NETWORK]
 GivenRule = Annotated[str | None, _RULE]

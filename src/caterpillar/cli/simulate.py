@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caterpillar.cli import options
+from caterpillar.cli.sensitivity import print_sensitivity, sensitivity_document
 
 if TYPE_CHECKING:
     from caterpillar.cost import Prices
@@ -49,6 +50,8 @@ def simulate(
     batch: options.Batch = 1,
     mapping: options.Mapping = "best",
     prices: options.Prices = "paper",
+    volts: options.Volts = None,
+    sensitivity: options.Sensitivity = False,
     samples: Samples = None,
     seed: Seed = 0,
     lr: LearningRate = 0.01,
@@ -69,7 +72,7 @@ def simulate(
     from caterpillar.simulate.trace import write_trace
 
     target = parse_machine(machine)
-    table = parse_prices(prices).of(target)
+    table = parse_prices(prices, volts).of(target)
     program = parse_rule(rule, batch=batch)(parse_network(network))
     schedule = place(program, target, mapping=mapping)
     if isinstance(schedule, Infeasible):
@@ -84,9 +87,13 @@ def simulate(
         write_trace(trace, schedule, samples)
     done = _execute(schedule, program, samples=samples, seed=seed, rate=lr)
     if json:
-        print_json(_document(done, table))
+        counted = _bill(done, table).counters
+        swings = {"sensitivity": sensitivity_document(counted, table)} if sensitivity else {}
+        print_json({**_document(done, table), **swings})
     else:
         _print(done, table)
+        if sensitivity:
+            print_sensitivity("of the run", _bill(done, table).counters, table)
 
 
 def _execute(schedule: Schedule, program: Program, *, samples: int, seed: int, rate: float) -> _Done:

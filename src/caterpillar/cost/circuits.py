@@ -146,9 +146,12 @@ def local_sram(machine: Machine) -> Memory:
 
 
 def latch_bits(machine: Machine) -> int:
-    """Bits that latch words: off two buses and the links, out of both memories, and the FMA result before."""
+    """Bits that latch words: off two buses and the links, out of both memories, the FMA result before, into MEM A.
+
+    A group of MEM A is read into latches as wide as it; its words but for the last wait in write latches.
+    """
     words = 3 + (1 if machine.neighbour_links else 0) + control.mem_b_latches()
-    return words * WORD_BITS + machine.pe_sram_word_bits
+    return (words - 1) * WORD_BITS + 2 * machine.pe_sram_word_bits
 
 
 def register_bits(machine: Machine) -> int:

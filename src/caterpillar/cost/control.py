@@ -51,11 +51,15 @@ def switch_bits() -> int:
 
 @cache
 def sequencer_bits() -> int:
-    """Flip-flops of a core's sequencers: the whole control word, and the state of the loops."""
-    from caterpillar.mapping.encoding import WORD_BITS
-    from caterpillar.mapping.isa import UNITS
+    """Flip-flops of a core's sequencers: the whole control word, the state of the loops, the address registers.
 
-    return WORD_BITS + len(UNITS) * LOOPS * LOOP_BITS
+    An address register holds the words of its stretch, the slot it is at, and how many there are.
+    """
+    from caterpillar.mapping.encoding import BITS, WORD_BITS
+    from caterpillar.mapping.isa import QUEUES, UNITS
+
+    register_bits = BITS["a_address"] + 2 * BITS["a_lag"]
+    return WORD_BITS + len(UNITS) * LOOPS * LOOP_BITS + QUEUES * register_bits
 
 
 def queue_beats() -> int:

@@ -29,13 +29,16 @@ Rate = tuple[str, str, float]  # event, component, pJ an event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swing:
-    """What one price does to the total, all others at their values: pJ with it at its low and at its high."""
+    """What one price does to the total, all others at their values: pJ with it at its low and at its high.
+
+    price: pJ an event, the factor of its table included.
+    """
 
     event: str
     component: str
     low_pj: float
     high_pj: float
-    source: str
+    price: Price
 
 
 def energy_pj(counters: Counters, prices: Prices) -> dict[str, float]:
@@ -76,7 +79,8 @@ def sensitivity(counters: Counters, prices: Prices) -> list[Swing]:
         weight = getattr(counters, event) * prices.factor.value
         low, high = (total + weight * (end - price.value) for end in (price.low, price.high))
         if low < high:
-            swings.append(Swing(event=event, component=component, low_pj=low, high_pj=high, source=price.source))
+            priced = price.times(prices.factor.value)
+            swings.append(Swing(event=event, component=component, low_pj=low, high_pj=high, price=priced))
     return sorted(swings, key=lambda swing: swing.low_pj - swing.high_pj)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
 from caterpillar.checks import SpecError, UsageError
-from caterpillar.cost.physical import CACTI, HOROWITZ
+from caterpillar.cost.physical import CACTI, HOROWITZ, cacti
 from caterpillar.cost.prices import SIZES, Areas, Price, Prices, Pricing
 
 TABLES = ("paper",)
@@ -21,20 +23,29 @@ OPTIONAL = ("logic_volts", "memory_volts", "pe_sram_word_bits", "pe_sram_late_cy
 Table = dict[str, object]
 
 
-def parse_prices(text: str) -> Pricing:
+def parse_prices(text: str, volts: float | None = None) -> Pricing:
     """Shipped prices by name (SHIPPED), or a TOML file laid out like cost/tables/paper.toml; .of(machine) is the table.
 
-    Raises UsageError for an unknown name or a file that cannot be read, SpecError for a table that is not complete,
-    has an unknown key, or a price that is not a number of at least 0 with a source.
+    volts: supply of the logic, for cacti alone (default: by node).
+    Raises UsageError for an unknown name, volts with other prices or a file that cannot be read, SpecError for a table
+    that is not complete, has an unknown key or a shipped table's name, or a price that is not a number of at least 0
+    with a source.
     """
+    if volts is not None:
+        if text != CACTI.name:
+            raise UsageError(f"--volts goes with --prices cacti, not with {text!r}")
+        return replace(CACTI, build=partial(cacti, volts=volts))
     if text.endswith(".toml"):
         path = Path(text)
         try:
-            return read_prices(path.read_text(encoding="utf-8"), where=str(path))
+            table = read_prices(path.read_text(encoding="utf-8"), where=str(path))
         except OSError as error:
             raise UsageError(f"--prices file {path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise UsageError(f"--prices file {path} is not TOML: {error}") from None
+        if table.name in SHIPPED:
+            raise SpecError(f"{path}: name must be another than those of {', '.join(SHIPPED)}, got {table.name!r}")
+        return table
     if text in MODELS:
         return MODELS[text]
     if text not in TABLES:

@@ -68,6 +68,11 @@ class Evaluation:
         return sum(self.energy_pj.values())
 
     @property
+    def phase_pj(self) -> dict[str, float]:
+        """Energy of a sample by phase, all components of energy_by_phase added up, in pJ."""
+        return {phase: sum(parts.values()) for phase, parts in self.energy_by_phase.items()}
+
+    @property
     def power_w(self) -> float:
         """Energy of a sample over its time, in W."""
         return self.energy_pj_per_sample / PJ_PER_J / self.seconds_per_sample
