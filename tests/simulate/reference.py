@@ -60,6 +60,10 @@ def combine(sums: list[np.float32], how: str) -> np.float32:
     return sums[0]
 
 
+def _sum_of(named: tuple[int, ...] | None, index: int, start: int, lanes: int) -> int:
+    return named[index] if named else (index - start) % lanes
+
+
 def forward(order: GemvOrder, h: np.ndarray, W: np.ndarray) -> np.ndarray:
     inputs, outputs = W.shape
     blocks = order.input_bounds or (0, inputs)
@@ -72,7 +76,7 @@ def forward(order: GemvOrder, h: np.ndarray, W: np.ndarray) -> np.ndarray:
                 sums = [_f(0)] * order.forward_lanes
                 for i in visit:
                     block = max(c for c in range(len(blocks) - 1) if blocks[c] <= i)
-                    lane = (i - blocks[block]) % order.forward_lanes
+                    lane = _sum_of(order.forward_sums, i, blocks[block], order.forward_lanes)
                     sums[lane] = multiply_add(h[i], W[i, j], sums[lane])
                 result[j] = combine(sums, order.forward_combine)
                 continue
@@ -80,7 +84,7 @@ def forward(order: GemvOrder, h: np.ndarray, W: np.ndarray) -> np.ndarray:
             for c in range(len(blocks) - 1):
                 sums = [_f(0)] * order.forward_lanes
                 for i in range(blocks[c], blocks[c + 1]):
-                    lane = (i - blocks[c]) % order.forward_lanes
+                    lane = _sum_of(order.forward_sums, i, blocks[c], order.forward_lanes)
                     sums[lane] = multiply_add(h[i], W[i, j], sums[lane])
                 k = c % order.block_lanes
                 totals[k] = plus(totals[k], combine(sums, order.forward_combine))
@@ -97,7 +101,7 @@ def backward(order: GemvOrder, d: np.ndarray, W: np.ndarray) -> np.ndarray:
         for low, high in zip(order.bounds, order.bounds[1:], strict=False):
             sums = [_f(0)] * order.backward_lanes
             for j in range(low, high):
-                lane = (j - low) % order.backward_lanes
+                lane = _sum_of(order.backward_sums, j, low, order.backward_lanes)
                 sums[lane] = multiply_add(d[j], W[i, j], sums[lane])
             parts.append(combine(sums, order.backward_combine))
         first = order.backward_first[i] if order.backward_first else 0

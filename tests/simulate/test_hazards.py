@@ -100,17 +100,17 @@ def test_a_bus_word_is_ready_in_the_next_cycle() -> None:
 
 
 def test_an_exchange_takes_its_hops_and_keeps_the_links_busy() -> None:
-    assert isa.link_hops(MACHINE, 0) == 2  # rows 0 and 1 are bit-reversed: two apart
+    assert isa.link_hops(MACHINE, 1) == 2  # rows 0 and 2 are two apart
     for at in (1, 2):
         b = Builder()
-        b.issue("link", 0, link_bit=0, link_slot=isa.ONE)
+        b.issue("link", 0, link_bit=1, link_slot=isa.ONE)
         multiply(b, at, fma_a=isa.LINK)
         if at == 1:
             refused(b, 1, "fma", "the link latch before it is ready .ready in cycle 2")
         else:
             check(b)
     b = Builder()
-    b.issue("link", 0, [loop(2, 1)], link_bit=0, link_slot=isa.ONE)
+    b.issue("link", 0, [loop(2, 1)], link_bit=1, link_slot=isa.ONE)
     refused(b, 1, "link", "busy until cycle 2")
 
 

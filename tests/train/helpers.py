@@ -89,7 +89,7 @@ def _forward_sum(h: Array, column: Array, order: GemvOrder, panel: int) -> float
     for run in runs:
         partial = [0.0] * lanes
         for i in run:
-            lane = (i - starts[i]) % lanes
+            lane = order.forward_sums[i] if order.forward_sums else (i - starts[i]) % lanes
             partial[lane] = fused(h[i], column[i], partial[lane])
         sums.append(combined(partial, order.forward_combine))
     if order.block_lanes is None:
@@ -108,7 +108,7 @@ def backward_sums(d: Array, W: Array, order: GemvOrder) -> Array:
         for start, end in panels:
             partial = [0.0] * order.backward_lanes
             for j in range(start, end):
-                lane = (j - start) % order.backward_lanes
+                lane = order.backward_sums[j] if order.backward_sums else (j - start) % order.backward_lanes
                 partial[lane] = fused(d[j], W[i, j], partial[lane])
             totals.append(combined(partial, order.backward_combine))
         first = order.backward_first[i] if order.backward_first else 0

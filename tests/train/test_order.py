@@ -36,14 +36,17 @@ def gemv_orders(draw, inputs, outputs):
     blocks = draw(st.none() | st.lists(st.integers(0, inputs), max_size=4).map(sorted))
     block_lanes = draw(st.none() | st.integers(1, 4))
     first = st.none() if block_lanes else st.none() | st.tuples(*[st.integers(0, inputs - 1)] * panels)
+    lanes, back_lanes = draw(st.integers(1, 6)), draw(st.integers(1, 6))
     return GemvOrder(
         bounds=bounds,
-        forward_lanes=draw(st.integers(1, 6)),
+        forward_lanes=lanes,
         forward_combine=draw(st.sampled_from(["chain", "tree"])),
         forward_first=draw(first),
         input_bounds=None if blocks is None else (0, *blocks, inputs),
         block_lanes=block_lanes,
-        backward_lanes=draw(st.integers(1, 6)),
+        forward_sums=draw(st.none() | st.tuples(*[st.integers(0, lanes - 1)] * inputs)),
+        backward_lanes=back_lanes,
+        backward_sums=draw(st.none() | st.tuples(*[st.integers(0, back_lanes - 1)] * outputs)),
         backward_combine=draw(st.sampled_from(["chain", "tree"])),
         backward_first=draw(st.none() | st.tuples(*[st.integers(0, panels - 1)] * inputs)),
     )
@@ -155,6 +158,7 @@ BAD = [
     ({"bounds": (0, 3, 2, 4)}, "bounds must rise"),
     ({"bounds": (0, 4), "forward_lanes": 0}, r"forward_lanes must be an int in \[1, 65536\], got 0"),
     ({"bounds": (0, 4), "forward_first": (9,)}, r"forward_first must be 1 ints in \[0, 8\], got \(9,\)"),
+    ({"bounds": (0, 4), "backward_sums": (0, 0, 0, 1)}, r"backward_sums must be 4 ints in \[0, 0\], got \(0, 0, 0, 1\)"),
     ({"bounds": (0, 4), "backward_first": (0,)}, r"backward_first must be 9 ints in \[0, 0\], got \(0,\)"),
 ]
 

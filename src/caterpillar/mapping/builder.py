@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from caterpillar.checks import CaterpillarError
 from caterpillar.mapping.isa import (
     COLLECTIVE,
+    EXACT,
     NONE,
     NOWHERE,
     READ,
@@ -29,7 +30,7 @@ from caterpillar.mapping.isa import (
 )
 
 PORTS: tuple[Unit, ...] = ("mem_b0", "mem_b1")
-DEFAULTS = {"fma_gate": NONE, "fma_to": NONE, "row_to": NOWHERE}
+DEFAULTS = {"fma_gate": NONE, "fma_to": NONE, "row_to": NOWHERE, "row_mask": EXACT}
 
 
 class ScheduleError(CaterpillarError):
@@ -106,6 +107,7 @@ class Builder:
         *,
         mode: int = 0,
         offset: int = 0,
+        bits: int = 0,
         queue: int = 0,
         lag: int = 0,
     ) -> None:
@@ -120,7 +122,7 @@ class Builder:
             for turn in range(outer.count):
                 at, step = start + turn * outer.period, turn * strides.get("address", 0)
                 shift = offset + turn * strides.get("offset", 0)
-                self.memory_b(op, at, inner, address + step, slot, mode=mode, offset=shift, queue=queue, lag=lag)
+                self.memory_b(op, at, inner, address + step, slot, mode=mode, offset=shift, bits=bits, queue=queue, lag=lag)
             return
         chosen: Unit = port or "mem_b1"
         name = chosen[-2:]
@@ -130,6 +132,7 @@ class Builder:
             f"{name}_slot": slot,
             f"{name}_mode": mode,
             f"{name}_offset": offset,
+            f"{name}_bits": bits,
             f"{name}_queue": queue,
             f"{name}_lag": lag,
         }

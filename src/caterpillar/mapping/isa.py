@@ -35,12 +35,14 @@ NEGATE, RELU, SLOPE = 1, 2, 4  # -a*b; result above zero or else +0; result if t
 
 # MEM B addressing
 # address; address + (offset ^ lane); address + (offset + core) mod cores; address + (offset ^ row); .. ^ column
+# Of a lane's number only the lowest `bits` count (0: all).
 PLAIN, XOR_LANE, ROTATE_CORE, XOR_ROW, XOR_COLUMN = 0, 1, 2, 3, 4
 
 # Row bus sources
 FROM_PE, FROM_DOWN, FROM_UP, FROM_SRAM, FROM_SOFTMAX = 1, 2, 3, 4, 5
-# Row bus destinations in the core: a column's number, or
+# Row bus destinations in the core: the columns whose number, masked, is this one (the mask EXACT: one column), or
 ALL_COLUMNS, TO_SOFTMAX, NOWHERE, TO_SRAM = -1, -2, -3, -4
+EXACT = 63
 DIAGONAL = 64  # the column, or row, of the PE that drives a bus: on each bus the one whose row and column are the same
 # Ring directions: down is to the core with the next lower number, up to the next higher, both wrapping round
 DOWN, UP = 1, 2
@@ -63,10 +65,10 @@ UPDATE_FORWARD: Kinds = ("update", "forward")
 Unit = Literal["mem_a", "mem_b0", "mem_b1", "fma", "row_bus", "column_bus", "link", "softmax"]
 UNITS: dict[Unit, tuple[str, ...]] = {
     "mem_a": ("a_op", "a_address", "a_slot", "a_queue", "a_lag"),
-    "mem_b0": ("b0_op", "b0_address", "b0_slot", "b0_mode", "b0_offset", "b0_queue", "b0_lag"),
-    "mem_b1": ("b1_op", "b1_address", "b1_slot", "b1_mode", "b1_offset", "b1_queue", "b1_lag"),
+    "mem_b0": ("b0_op", "b0_address", "b0_slot", "b0_mode", "b0_offset", "b0_bits", "b0_queue", "b0_lag"),
+    "mem_b1": ("b1_op", "b1_address", "b1_slot", "b1_mode", "b1_offset", "b1_bits", "b1_queue", "b1_lag"),
     "fma": ("fma", "fma_a", "fma_b", "fma_c", "fma_to", "fma_flags", "fma_gate"),
-    "row_bus": ("row_from", "row_column", "row_slot", "row_to", "row_send", "row_address"),
+    "row_bus": ("row_from", "row_column", "row_slot", "row_to", "row_mask", "row_send", "row_address"),
     "column_bus": ("column_on", "column_row", "column_slot"),
     "link": ("link_on", "link_bit", "link_slot"),
     "softmax": ("softmax_on", "softmax_label"),
@@ -103,14 +105,9 @@ def halves(machine: Machine) -> int:
 
 
 def link_hops(machine: Machine, bit: int) -> int:
-    """Hops between the two PEs whose lanes differ in one bit.
-
-    Lane = column * pe_rows + row. Inside rows and inside columns, PEs stand in bit-reversed order, so that the
-    highest bit of either field, whose exchange moves most words, is between direct neighbours.
-    """
+    """Hops between the two PEs whose lanes differ in one bit. Lane = column * pe_rows + row."""
     row_bits = machine.pe_rows.bit_length() - 1
-    column_bits = machine.pe_cols.bit_length() - 1
-    return 1 << (row_bits - 1 - bit) if bit < row_bits else 1 << (column_bits - 1 - (bit - row_bits))
+    return 1 << (bit if bit < row_bits else bit - row_bits)
 
 
 def softmax_cycles(machine: Machine, outputs: int) -> int:

@@ -28,10 +28,12 @@ class GemvOrder:
     upwards from block 0, block c from +0 into block sum c mod block_lanes; these are combined by "tree". None: the
     partial sums run on through all blocks. Blocks with sums of their own are visited from input 0: forward_first is
     None.
+    forward_sums names the partial sum of each input instead, below forward_lanes.
 
     Backward, input i: inside panel p the outputs are visited upwards, output j is accumulated (one FMA each, from +0)
     into partial sum (j - bounds[p]) mod backward_lanes; these are combined to the panel's sum; the panels' sums are
     then added one after the other, from panel backward_first[i] upwards, wrapping round to panel 0.
+    backward_sums names the partial sum of each output instead, below backward_lanes.
 
     combine: "chain" adds partial sums 0, 1, 2, ... one after the other; "tree" halves: with the count padded to a power
     of two by zeros, partial sum k adds k + count/2, until one is left.
@@ -45,9 +47,11 @@ class GemvOrder:
     forward_first: tuple[int, ...] | None = None
     input_bounds: tuple[int, ...] | None = None
     block_lanes: int | None = None
+    forward_sums: tuple[int, ...] | None = None
     backward_lanes: int = 1
     backward_combine: Combine = "chain"
     backward_first: tuple[int, ...] | None = None
+    backward_sums: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from caterpillar.simulate.hazards import (
     ROW_ADDRESS,
     ROW_COLUMN,
     ROW_FROM,
+    ROW_MASK,
     ROW_SEND,
     ROW_SLOT,
     ROW_TO,
@@ -138,7 +139,7 @@ def _memory_b(ar, S, B, word, fields, rows, lanes, cores, held, port, width):
         _copy(ar, B, base, held, port, width)
     else:
         for lane in range(lanes):
-            crossed = offset ^ lane
+            crossed = offset ^ (lane & ((1 << word[fields[5]]) - 1) if word[fields[5]] else lane)
             if mode == isa.XOR_ROW:
                 crossed = offset ^ (lane % rows)
             elif mode == isa.XOR_COLUMN:
@@ -205,9 +206,10 @@ def _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, wid
         for row in range(rows):
             for core in range(cores):
                 sram[word[ROW_ADDRESS], row, core] = bus[row, core]
-    first, last = (0, columns) if to == isa.ALL_COLUMNS else (to, to + 1)
     if to >= 0 or to == isa.ALL_COLUMNS:
-        for column in range(first, last):
+        for column in range(columns):
+            if to >= 0 and column & word[ROW_MASK] != to:
+                continue
             for row in range(rows):
                 at = isa.ROW * width + (column * rows + row) * cores
                 for core in range(cores):

@@ -130,7 +130,9 @@ RESULTS, ARRIVALS = 32, 2 * isa.FIFO_BEATS  # more than the FMA's longest latenc
 A_OP, A_ADDRESS, A_SLOT = (COLUMN_OF[name] for name in isa.UNITS["mem_a"][:3])
 B_FIELDS = np.array([[COLUMN_OF[name] for name in isa.UNITS[unit]] for unit in ("mem_b0", "mem_b1")])
 FMA, FMA_A, FMA_B, FMA_C, FMA_TO, FMA_FLAGS, FMA_GATE = (COLUMN_OF[name] for name in isa.UNITS["fma"])
-ROW_FROM, ROW_COLUMN, ROW_SLOT, ROW_TO, ROW_SEND, ROW_ADDRESS = (COLUMN_OF[name] for name in isa.UNITS["row_bus"])
+ROW_FROM, ROW_COLUMN, ROW_SLOT, ROW_TO, ROW_MASK, ROW_SEND, ROW_ADDRESS = (
+    COLUMN_OF[name] for name in isa.UNITS["row_bus"]
+)
 COLUMN_ON, COLUMN_ROW, COLUMN_SLOT = (COLUMN_OF[name] for name in isa.UNITS["column_bus"])
 LINK_ON, LINK_BIT, LINK_SLOT = (COLUMN_OF[name] for name in isa.UNITS["link"])
 SOFTMAX_ON, SOFTMAX_LABEL = COLUMN_OF["softmax_on"], COLUMN_OF["softmax_label"]
@@ -199,7 +201,7 @@ def _read(slot, t, ready, pending, result_at, sizes):
         return 0, 0
     if slot < 0 or not _exists(slot, accumulators, registers, group):
         return NO_SUCH_OPERAND, slot
-    if pending[slot] > t:
+    if pending[slot] > t and slot < isa.STAGED:  # a staged word may be taken while its next is under way
         return NOT_READY, pending[slot]
     if ready[slot] > t:
         return NOT_READY, ready[slot]
@@ -329,7 +331,7 @@ def _walk(control, sizes, hops, softmax, events, state, ready, pending, result_a
             low = word[fields[1]]
             span = 1
             if word[fields[3]] == isa.XOR_LANE:
-                span = lanes
+                span = min(lanes, 1 << word[fields[5]]) if word[fields[5]] else lanes
             elif word[fields[3]] == isa.ROTATE_CORE:
                 span = cores
             elif word[fields[3]] == isa.XOR_ROW:

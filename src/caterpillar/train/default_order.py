@@ -65,6 +65,12 @@ def _check_gemv(gemv: GemvOrder, shape: tuple[int, int], name: str) -> None:
     _check_bounds(gemv.bounds, outputs, f"{name}.bounds")
     if gemv.input_bounds is not None:
         _check_bounds(gemv.input_bounds, inputs, f"{name}.input_bounds")
+    for field, sums, lanes, count in (
+        ("forward_sums", gemv.forward_sums, gemv.forward_lanes, inputs),
+        ("backward_sums", gemv.backward_sums, gemv.backward_lanes, outputs),
+    ):
+        if sums is not None and (len(sums) != count or not all(0 <= one < lanes for one in sums)):
+            raise SpecError(f"{name}.{field} must be {count} ints in [0, {lanes - 1}], got {sums}")
     if gemv.block_lanes is not None and gemv.forward_first is not None:
         raise SpecError(f"{name}.forward_first must be None where block_lanes is given, got {gemv.forward_first}")
     lanes = {"forward_lanes": gemv.forward_lanes, "backward_lanes": gemv.backward_lanes}

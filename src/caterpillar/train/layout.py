@@ -277,7 +277,15 @@ def _order_words(gemv: GemvOrder, inputs: int) -> list[int]:
     panel_words = [*gemv.bounds, *first[0], *first[1]]
     blocks = gemv.input_bounds or (0, inputs)
     block_words = [gemv.block_lanes or 0, len(blocks) - 1, *blocks]
-    return [*forward, *backward, panels, c.BOUNDS + len(panel_words), *panel_words, *block_words]
+    sums = [inputs, *_sums(gemv.forward_sums, blocks, gemv.forward_lanes, inputs)]
+    sums += _sums(gemv.backward_sums, gemv.bounds, gemv.backward_lanes, gemv.bounds[-1])
+    return [*forward, *backward, panels, c.BOUNDS + len(panel_words), *panel_words, *block_words, *sums]
+
+
+def _sums(given: tuple[int, ...] | None, edges: tuple[int, ...], lanes: int, count: int) -> list[int]:
+    """The partial sum of each input or output; past the last, where there is none, 0."""
+    found = list(given) if given else [(i - low) % lanes for low, high in pairwise(edges) for i in range(low, high)]
+    return [*found, *[0] * (count - len(found))]
 
 
 def _most_sums(order: Order | None) -> int:

@@ -2,7 +2,8 @@
 
 An order lies in T: forward lanes, forward tree, backward lanes, backward tree, panels P, and how far on its blocks are;
 then P + 1 bounds, the first input of each panel, and the first panel of each input. Of the blocks: their sums (0 if
-they have none of their own), their number C, and C + 1 input bounds.
+they have none of their own), their number C, and C + 1 input bounds. Then the number of inputs, the partial sum of each
+input, and that of each output.
 """
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
@@ -41,18 +42,20 @@ def _clear(ar, F, sums, lanes):
 
 
 @njit(nogil=True)
+def _places(T, order):
+    """Where in T the partial sums of the inputs are named."""
+    blocks = order + T[order + 5] + 2
+    return blocks + T[blocks - 1] + 2
+
+
+@njit(nogil=True)
 def _running_sums(ar, T, F, W, order, first_input, inputs, base, stride, h, sums):
     """F[sums] = sum over all inputs, from first_input upwards and round, of h_i W_i: sixteen outputs from base on."""
-    lanes, blocks = T[order], order + T[order + 5] + 2
+    lanes, places = T[order], _places(T, order)
     _clear(ar, F, sums, lanes)
-    block = 0
     for n in range(inputs):
         i = (first_input + n) % inputs
-        if i == 0:
-            block = 0
-        while T[blocks + block + 1] <= i:
-            block += 1
-        at = sums + 16 * ((i - T[blocks + block]) % lanes)
+        at = sums + 16 * T[places + i]
         store(ar, F, at, fma(ar, splat(ar, F[h + i]), load_weights(ar, W, base + i * stride), load(ar, F, at)))
     _combine(ar, F, sums, lanes, T[order + 1])
 
@@ -60,7 +63,7 @@ def _running_sums(ar, T, F, W, order, first_input, inputs, base, stride, h, sums
 @njit(nogil=True)
 def _block_sums(ar, T, F, W, order, inputs, base, stride, h, sums):
     """F[sums] = the same, each block summed by itself and the blocks' sums added."""
-    lanes, blocks = T[order], order + T[order + 5] + 2
+    lanes, blocks, places = T[order], order + T[order + 5] + 2, _places(T, order)
     block_lanes, count = T[blocks - 2], T[blocks - 1]
     partial = sums + 16 * block_lanes
     _clear(ar, F, sums, block_lanes)
@@ -68,7 +71,7 @@ def _block_sums(ar, T, F, W, order, inputs, base, stride, h, sums):
         start = T[blocks + block]
         _clear(ar, F, partial, lanes)
         for i in range(start, min(T[blocks + block + 1], inputs)):
-            at = partial + 16 * ((i - start) % lanes)
+            at = partial + 16 * T[places + i]
             store(ar, F, at, fma(ar, splat(ar, F[h + i]), load_weights(ar, W, base + i * stride), load(ar, F, at)))
         _combine(ar, F, partial, lanes, T[order + 1])
         at = sums + 16 * (block % block_lanes)
@@ -97,6 +100,8 @@ def ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sum
     """F[part + i] = sum over j of d_j W_ij, for the inputs first .. last - 1."""
     keep_apart()
     lanes, tree, panels = T[order + 2], T[order + 3], T[order + 4]
+    places = _places(T, order)
+    places += T[places - 1]
     for i in range(first, last):
         first_panel, total = T[order + c.BOUNDS + 2 * panels + 1 + i], number(ar, 0.0)
         for n in range(panels):
@@ -105,7 +110,7 @@ def ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sum
             for lane in range(lanes):
                 store(ar, F, sums + 16 * lane, zeros(ar))
             for j in range(start, T[order + c.BOUNDS + p + 1]):
-                at = sums + 16 * ((j - start) % lanes)
+                at = sums + 16 * T[places + j]
                 F[at] = fma(ar, F[d + j], load_weight(ar, W, base + i * stride + j), F[at])
             _combine(ar, F, sums, lanes, tree)
             total = F[sums] if n == 0 else add(ar, total, F[sums])
