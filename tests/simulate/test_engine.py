@@ -84,6 +84,10 @@ def test_address_modes_follow_lane_and_core() -> None:
     keep(b, 1, isa.LATCH)
     np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * PE + (PE ^ 5))
     b = Builder()
+    b.memory_b(READ, 0, [], 0, isa.LATCH, mode=isa.XOR_LANE, offset=1, bits=2)
+    keep(b, 1, isa.LATCH)
+    np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * PE + (PE % 4 ^ 1))
+    b = Builder()
     b.memory_b(READ, 0, [], 2, isa.LATCH, mode=isa.ROTATE_CORE, offset=1)
     keep(b, 1, isa.LATCH)
     np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * PE + 2 + (1 + CORE) % 2)
@@ -110,6 +114,13 @@ def test_buses_broadcast() -> None:
     b.issue("row_bus", 1, row_from=isa.FROM_PE, row_column=2, row_slot=isa.LATCH, row_to=to)
     keep(b, 2, isa.ROW)
     np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * (4 + PE % 2))  # lane = 2 column + row
+    b = Builder()
+    b.memory_b(READ, 0, [], 0, isa.LATCH)
+    for column in range(2):  # columns 0 and 2 take a word of column 0, columns 1 and 3 one of column 1
+        source = {"row_from": isa.FROM_PE, "row_column": column, "row_slot": isa.LATCH}
+        b.issue("row_bus", 1 + column, row_to=column, row_mask=1, **source)
+    keep(b, 3, isa.ROW)
+    np.testing.assert_array_equal(executed(b, numbered()), 100 * CORE + 10 * (PE // 2 % 2 * 2 + PE % 2))
     b = Builder()
     b.memory_b(READ, 0, [], 0, isa.LATCH)
     b.issue("column_bus", 1, column_row=1, column_slot=isa.LATCH)

@@ -158,7 +158,10 @@ BAD = [
     ({"bounds": (0, 3, 2, 4)}, "bounds must rise"),
     ({"bounds": (0, 4), "forward_lanes": 0}, r"forward_lanes must be an int in \[1, 65536\], got 0"),
     ({"bounds": (0, 4), "forward_first": (9,)}, r"forward_first must be 1 ints in \[0, 8\], got \(9,\)"),
-    ({"bounds": (0, 4), "backward_sums": (0, 0, 0, 1)}, r"backward_sums must be 4 ints in \[0, 0\], got \(0, 0, 0, 1\)"),
+    (
+        {"bounds": (0, 4), "backward_sums": (0, 0, 0, 1)},
+        r"backward_sums must be 4 ints in \[0, 0\], got \(0, 0, 0, 1\)",
+    ),
     ({"bounds": (0, 4), "backward_first": (0,)}, r"backward_first must be 9 ints in \[0, 0\], got \(0,\)"),
 ]
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from caterpillar.checks import CaterpillarError
 from caterpillar.mapping.isa import (
     COLLECTIVE,
-    EXACT,
     NONE,
     NOWHERE,
     READ,
@@ -30,7 +29,7 @@ from caterpillar.mapping.isa import (
 )
 
 PORTS: tuple[Unit, ...] = ("mem_b0", "mem_b1")
-DEFAULTS = {"fma_gate": NONE, "fma_to": NONE, "row_to": NOWHERE, "row_mask": EXACT}
+DEFAULTS = {"fma_gate": NONE, "fma_to": NONE, "row_to": NOWHERE}
 
 
 class ScheduleError(CaterpillarError):
@@ -94,7 +93,7 @@ class Builder:
 
         Strides name the field "address". queue: the number of an address register, from 1; 0: none.
         """
-        fields = {"a_op": op, "a_address": address, "a_slot": slot, "a_queue": queue, "a_lag": lag}
+        fields = {"a_op": op, "a_address": address, "a_slot": slot} | _given(a_queue=queue, a_lag=lag)
         self.issue("mem_a", start, _renamed(loops, "a"), **fields)
 
     def memory_b(
@@ -122,7 +121,9 @@ class Builder:
             for turn in range(outer.count):
                 at, step = start + turn * outer.period, turn * strides.get("address", 0)
                 shift = offset + turn * strides.get("offset", 0)
-                self.memory_b(op, at, inner, address + step, slot, mode=mode, offset=shift, bits=bits, queue=queue, lag=lag)
+                self.memory_b(
+                    op, at, inner, address + step, slot, mode=mode, offset=shift, bits=bits, queue=queue, lag=lag
+                )
             return
         chosen: Unit = port or "mem_b1"
         name = chosen[-2:]
@@ -132,10 +133,8 @@ class Builder:
             f"{name}_slot": slot,
             f"{name}_mode": mode,
             f"{name}_offset": offset,
-            f"{name}_bits": bits,
-            f"{name}_queue": queue,
-            f"{name}_lag": lag,
         }
+        fields |= _given(**{f"{name}_bits": bits, f"{name}_queue": queue, f"{name}_lag": lag})
         self.issue(chosen, start, _renamed(loops, name), **fields)
 
     def load_within(self, first: int, last: int, address: int, slot: int) -> None:
@@ -176,6 +175,11 @@ def _clipped(phases: Sequence[Phase]) -> tuple[Phase, ...]:
         ends = [*(one.start for one in mine[1:]), 1 << 62]
         found += [replace(one, end=min(one.end, end)) for one, end in zip(mine, ends, strict=False)]
     return tuple(found)
+
+
+def _given(**fields: int) -> dict[str, int]:
+    """Those that are not 0, which is what a field is that an instruction leaves out."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def _renamed(loops: Sequence[Loop], prefix: str) -> list[Loop]:

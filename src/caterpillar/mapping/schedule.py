@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from caterpillar.checks import SpecError
 from caterpillar.machine import Machine
-from caterpillar.mapping.isa import COLUMN_OF, FIELDS, NONE, NOWHERE, Control, Instruction, MicroProgram, Queue
+from caterpillar.mapping.isa import (
+    COLUMN_OF,
+    EXACT,
+    FIELDS,
+    NONE,
+    NOWHERE,
+    Control,
+    Instruction,
+    MicroProgram,
+    Queue,
+)
 from caterpillar.network import Network
 from caterpillar.numerics import Order
 
@@ -146,7 +156,7 @@ def _queue_of(one: Instruction) -> int:
 
 def _window(program: MicroProgram, queues: tuple[Queue, ...], tick: int, start: int, end: int) -> Control:
     control = np.zeros((end - start, len(FIELDS)), np.int32)
-    for field, idle in (("fma_to", NONE), ("fma_gate", NONE), ("row_to", NOWHERE)):
+    for field, idle in (("fma_to", NONE), ("fma_gate", NONE), ("row_to", NOWHERE), ("row_mask", EXACT)):
         control[:, COLUMN_OF[field]] = idle
     for one in program.instructions:
         if one.start < end and one.last >= start:
