@@ -160,7 +160,7 @@ BAD = [
     ({"bounds": (0, 4), "forward_first": (9,)}, r"forward_first must be 1 ints in \[0, 8\], got \(9,\)"),
     (
         {"bounds": (0, 4), "backward_sums": (0, 0, 0, 1)},
-        r"backward_sums must be 4 ints in \[0, 0\], got \(0, 0, 0, 1\)",
+        "backward_sums must be 4 ints in .0, 0., got .0, 0, 0, 1.",
     ),
     ({"bounds": (0, 4), "backward_first": (0,)}, r"backward_first must be 9 ints in \[0, 0\], got \(0,\)"),
 ]
