@@ -10,12 +10,24 @@ from caterpillar.cost.prices import Price
 # Half over single precision, energy of an add and a multiply together (Horowitz, ISSCC 2014).
 HALF_OVER_SINGLE = (0.4 + 1.1) / (0.9 + 3.7)
 
+# A half-precision multiply-add, pJ: what is published, those of other precisions by that ratio (our derivation).
+FMA_PUBLISHED_PJ = {
+    "add 0.4 + multiply 1.1, 45 nm, 0.9 V (Horowitz, ISSCC 2014)": 1.5,
+    "half-precision FPU, 45 nm (Li and Pedram 2017, Table 1)": 2.63,
+    "single-precision FMA of a parameterised generator: 27 GFLOPS/mm2 at 1 W/mm2 in 90 nm, 7 times as much in 45 nm "
+    "(Galal and Horowitz 2011), 10.6 pJ": round(2e3 / (7 * 27) * HALF_OVER_SINGLE, 2),
+    "single-precision FMA of the same group's generator, 28 nm silicon, 106 GFLOPS/W (FPMax, Pu et al. 2016), 18.9 pJ, "
+    "node left as it is": round(2e3 / 106 * HALF_OVER_SINGLE, 2),
+}
+# Left out of the range: 52 GFLOPS/W of single precision in 32 nm silicon, which is 12.5 pJ by that ratio (Kaul et al.,
+# ISSCC 2012): at 1.45 GHz and 1.05 V, with three precisions and a datapath that tracks how certain a result is.
+
 FMA_PJ = Price(
     value=2.63,
-    range=(1.5, round(18.9 * HALF_OVER_SINGLE, 2)),
-    source="half-precision FPU, Li and Pedram 2017, Table 1; low: add 0.4 + multiply 1.1, Horowitz ISSCC 2014; high: "
-    "single-precision FMA in 28 nm silicon, 106 GFLOPS/W (FPMax, Pu et al. 2016), times 0.33 for half precision by "
-    "Horowitz's figures (our derivation, node left as it is)",
+    range=(min(FMA_PUBLISHED_PJ.values()), max(FMA_PUBLISHED_PJ.values())),
+    source="half-precision FPU, Li and Pedram 2017, Table 1; low: add + multiply, Horowitz ISSCC 2014; high: FPMax, "
+    "28 nm silicon, for half precision by Horowitz's figures; between: 3.45, a generator's single-precision FMA at "
+    "45 nm (Galal and Horowitz 2011) by the same ratio",
 )
 HOROWITZ_V = 0.9  # the supply of Horowitz's figures, ISSCC 2014
 HOROWITZ_FMA_PJ = Price(
