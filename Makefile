@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 endif
 
-.PHONY: help demo test test-slow check format bench lock clean
+.PHONY: help demo test test-slow check format bench cost-page lock clean
 
 help:
 	@echo "make demo       train on MNIST, estimate the machine, reproduce the paper's tables; results in $(OUT)/"
@@ -21,6 +21,7 @@ help:
 	@echo "make check      ruff, ruff format, pyright, import-linter"
 	@echo "make test-slow  the tests that take longer, too"
 	@echo "make format     let ruff put the sources in order"
+	@echo "make cost-page  the tables and pictures of docs/cost.md"
 	@echo "make bench      speed, as ratios in one run"
 
 $(VENV)/.core: pyproject.toml requirements.lock
@@ -58,6 +59,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+cost-page: $(VENV)/.core
+	$(BIN)/caterpillar cost paper-a --sensitivity --out docs/cost
+	$(BIN)/python -m caterpillar.report.cost_page docs/cost.md
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
