@@ -76,5 +76,5 @@ def test_the_store_holds_a_steady_tick() -> None:
 
 def test_bits_of_the_control_word() -> None:
     assert set(control.CORE_FIELDS) | set(control.SWITCHES) <= set(BITS)
-    assert control.pe_word_bits() == WORD_BITS - 3 - 2 - 16 - (13 + 16) - 6 * 4
+    assert control.pe_word_bits() == WORD_BITS - 3 - 2 - 16 - (13 + 16) - 8 * 4
     assert control.switch_bits() == 2 + 2 + 2 + 1 + 1 + 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 
 # Fields that only the core's own units obey, and those that say whether a unit does something.
-ADDRESS_REGISTERS = tuple(f"{port}_{field}" for port in ("a", "b0", "b1") for field in ("queue", "lag"))
+ADDRESS_REGISTERS = tuple(f"{port}_{field}" for port in ("a", "b0", "b1", "row") for field in ("queue", "lag"))
 CORE_FIELDS = ("row_from", "row_send", "row_address", "softmax_on", "softmax_label", *ADDRESS_REGISTERS)
 SWITCHES = ("a_op", "b0_op", "b1_op", "fma", "column_on", "link_on")
 

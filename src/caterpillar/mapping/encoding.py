@@ -44,6 +44,8 @@ BITS = {
     "row_mask": 6,
     "row_send": 2,
     "row_address": 16,
+    "row_queue": 4,
+    "row_lag": 4,
     "column_on": 1,
     "column_row": 7,
     "column_slot": 9,

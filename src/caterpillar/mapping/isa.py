@@ -68,7 +68,7 @@ UNITS: dict[Unit, tuple[str, ...]] = {
     "mem_b0": ("b0_op", "b0_address", "b0_slot", "b0_mode", "b0_offset", "b0_bits", "b0_queue", "b0_lag"),
     "mem_b1": ("b1_op", "b1_address", "b1_slot", "b1_mode", "b1_offset", "b1_bits", "b1_queue", "b1_lag"),
     "fma": ("fma", "fma_a", "fma_b", "fma_c", "fma_to", "fma_flags", "fma_gate"),
-    "row_bus": ("row_from", "row_column", "row_slot", "row_to", "row_mask", "row_send", "row_address"),
+    "row_bus": ("row_from", "row_column", "row_slot", "row_to", "row_mask", "row_send", "row_address", "row_queue", "row_lag"),
     "column_bus": ("column_on", "column_row", "column_slot"),
     "link": ("link_on", "link_bit", "link_slot"),
     "softmax": ("softmax_on", "softmax_label"),
@@ -126,7 +126,7 @@ class Queue:
     """An address register: it steps through `slots` stretches of `words` words, one a tick, round and round.
 
     A value that lives for several ticks lies in one of the slots: an address with a lag becomes
-    address + words ((tick + lag) mod slots).
+    address + words ((tick + lag) mod slots). Of core SRAM, words are beats.
     """
 
     words: int
