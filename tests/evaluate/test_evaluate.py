@@ -51,7 +51,7 @@ def test_smallest_case_by_hand() -> None:
 def test_definitions_hold_on_any_case(sizes: list[int], rule: rules.Rule, pe_rows: int, pe_cols: int) -> None:
     machine = Machine(name="any", cores_per_row=2, pe_rows=pe_rows, pe_cols=pe_cols, ring_words_per_cycle=pe_rows)
     result = feasible(Network.mlp(*sizes), rule, machine)
-    assert 0 < result.utilization <= 1
+    assert 0 < result.utilization <= 1 + 1e-12  # the closed forms deal out fractions of a cycle, which round
     assert set(result.energy_pj) == set(COMPONENTS)
     assert math.isclose(sum(result.energy_pj.values()), result.energy_pj_per_sample)
     assert math.isclose(result.gflops / result.power_w, result.gflops_per_watt)

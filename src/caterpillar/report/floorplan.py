@@ -85,9 +85,9 @@ def save_floorplan(machine: Machine, prices: Prices, path: Path) -> None:
         axes[1].set_title(
             f"a core: {machine.pe_rows} x {machine.pe_cols} PEs, {math.fsum(b.area for b in core):.2f} mm²"
         )
-        _draw(axes[2], pe, label_from=0.004)
+        _draw(axes[2], pe, label_from=0.002)
         axes[2].set_title(f"a PE: {math.fsum(b.area for b in pe):.4f} mm²")
-        _legend(figure, [*pe, *core])
+        _legend(figure, {name: area.value / total for name, area in areas(machine, prices)})
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
 
 
@@ -112,7 +112,7 @@ def _draw(axes: Any, boxes: Sequence[Box], *, label_from: float) -> None:
     for box in boxes:
         if box.area >= label_from and box.name != "pe":
             middle = (box.x + box.width / 2, box.y + box.height / 2)
-            text = f"{_words(box.name)}\n{box.area:.4g} mm²"
+            text = f"{_words(box.name)}\n{box.area:.3g} mm²"
             turned = 90 if box.height > 2 * box.width else 0
             axes.text(*middle, text, ha="center", va="center", rotation=turned, color="white", fontsize=8)
     _frame(axes, boxes)
@@ -166,12 +166,14 @@ def _frame(axes: Any, boxes: Sequence[Box]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _legend(figure: Any, boxes: Sequence[Box]) -> None:
+def _legend(figure: Any, shares: dict[str, float]) -> None:
+    """Blocks with their shares of the machine, the largest first; the PEs, whose blocks the chip does not show."""
     from matplotlib.patches import Patch
 
-    names = dict.fromkeys(box.name for box in boxes)
-    handles = [Patch(facecolor=COLOURS[name], label=_words(name)) for name in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    order = sorted(filter(shares.get, shares), key=lambda name: -shares[name])
+    handles = [Patch(facecolor=COLOURS[name], label=f"{_words(name)} {shares[name]:.1%}") for name in order]
+    handles.append(Patch(facecolor=COLOURS["pe"], label=f"PEs {1 - shares['core_memory']:.1%}"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False)
 
 
 def _words(name: str) -> str:
