@@ -1,61 +1,35 @@
 """What prices say of the control word is what the executed schedules of the paper's small network have."""
 
-import numpy as np
 import pytest
 
-from caterpillar.cost import control
+from caterpillar.cost import CACTI, control, leaves
+from caterpillar.cost.activity import measured
+from caterpillar.cost.physical import control_pj
 from caterpillar.machine import PAPER_A
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.encoding import BITS, WORD_BITS
-from caterpillar.mapping.isa import COLUMN_OF, UNITS
-from caterpillar.mapping.schedule import expand
 from caterpillar.network import parse_network
 from caterpillar.rules import dfa, fa, sgd
 
 N1 = parse_network("500-500-500-10")
-ON = {
-    "mem_a": "a_op",
-    "mem_b0": "b0_op",
-    "mem_b1": "b1_op",
-    "fma": "fma",
-    "row_bus": "row_from",
-    "column_bus": "column_on",
-    "link": "link_on",
-    "softmax": "softmax_on",
-}
-
-
-def activity(schedule: Schedule, *, hold: bool = True) -> tuple[float, float, float, float]:
-    """Of a steady tick, a cycle: changed bits of fields, toggles, issues, fetches. hold: an idle unit's fields stay."""
-    control_words = expand(schedule.steady).astype(np.int64)
-    cycle = np.arange(len(control_words))
-    changed = toggles = issues = 0.0
-    for unit, names in UNITS.items():
-        on = control_words[:, COLUMN_OF[ON[unit]]] != 0
-        issues += on.mean()
-        held = np.maximum.accumulate(np.where(on, cycle, 0))
-        for name in set(names) - set(control.CORE_FIELDS):
-            column = control_words[:, COLUMN_OF[name]] & ((1 << BITS[name]) - 1)
-            column = column if name in control.SWITCHES or not hold else column[held]
-            flips = column[1:] ^ column[:-1]
-            toggles += sum(float((flips >> bit & 1).mean()) for bit in range(BITS[name]))
-            changed += 0.0 if name in control.SWITCHES else BITS[name] * float((flips != 0).mean())
-    return changed, toggles, issues, len(schedule.steady.instructions) / schedule.steady.cycles
 
 
 def test_activity_is_that_of_the_executed_schedules() -> None:
-    measured = []
+    found: list[tuple[float, ...]] = []
     for rule in (sgd(), fa(), dfa()):
         schedule = place(rule(N1), PAPER_A)
         assert isinstance(schedule, Schedule)
-        measured.append(activity(schedule))
+        one = measured(schedule)
+        found.append((one.changed_bits, one.toggles, one.issues, one.fetches))
         if rule.name == "sgd":
-            assert activity(schedule, hold=False)[1] == pytest.approx(control.TOGGLES[2], rel=0.03)
+            assert measured(schedule, hold=False).toggles == pytest.approx(control.TOGGLES[2], rel=0.03)
+            _, _, price = next(leaf for leaf in leaves(CACTI.of(PAPER_A)) if leaf[1] == "control")
+            assert control_pj(PAPER_A, one) == pytest.approx(price.value, rel=0.03)
     said = (control.CHANGED_BITS, control.TOGGLES, control.ISSUES, control.FETCHES)
     for number, (low, value, high) in enumerate(said):
-        assert measured[0][number] == pytest.approx(value, rel=0.03)
-        assert min(each[number] for each in measured) == pytest.approx(low, rel=0.03)
-        assert max(each[number] for each in measured) < high
+        assert found[0][number] == pytest.approx(value, rel=0.03)
+        assert min(each[number] for each in found) == pytest.approx(low, rel=0.03)
+        assert max(each[number] for each in found) < high
     assert control.CHANGED_BITS[2] == control.pe_word_bits() - control.switch_bits()
 
 

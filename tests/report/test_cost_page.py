@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from caterpillar.report import cost_tables
+from caterpillar.report import cost_runs
 from caterpillar.report.cost_page import MADE, places, refreshed
 
 PAGE = Path(__file__).parents[2] / "docs" / "cost.md"
@@ -29,7 +29,7 @@ def test_a_stale_or_unknown_table_shows() -> None:
 def test_the_bullets_on_sgd_say_what_is_counted() -> None:
     """Words and multiply-adds a MAC that the page's prose names."""
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
-    paper, best = (cost_tables.run_of("N1", "sgd", mapping, "cacti") for mapping in ("paper", "best"))
+    paper, best = (cost_runs.run_of("N1", "sgd", mapping, "cacti") for mapping in ("paper", "best"))
     words = [
         (run.counts.pe_sram_read_words + run.counts.pe_sram_write_words) / run.macs_per_sample for run in (paper, best)
     ]

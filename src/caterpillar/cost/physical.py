@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from caterpillar.checks import UsageError
 from caterpillar.cost import control
@@ -26,6 +27,9 @@ from caterpillar.cost.technology import figures
 from caterpillar.cost.technology.scaling import CACTI_SUPPLY_V, energy_factor
 from caterpillar.cost.technology.wires import rise_pj, wire_pj
 from caterpillar.machine import Machine
+
+if TYPE_CHECKING:
+    from caterpillar.cost.activity import Activity
 
 EXACT = Price(value=1.0, source="prices made of circuits need no factor")
 
@@ -205,19 +209,9 @@ def _clock(built: Circuits, logic: float) -> Price:
 
 def _control(built: Circuits, logic: float) -> Price:
     """The control word: its sequencers in the core, its way over the core, its latches in the PE."""
-    machine = built.machine
-    wire = wire_pj(
-        length_mm=machine.pes_per_core * built.pe_pitch_mm, bits=1, node_nm=machine.node_nm, volts=built.volts
-    )
-    flip_flop, add = figures.FLIP_FLOP_PJ.times(logic), figures.INTEGER_ADD_PJ.times(logic)
-    step = _joined(add.times(control.SUMS_AN_ISSUE), flip_flop.times(control.CLOCKED_BITS_AN_ISSUE))
-    share = 1 / machine.pes_per_core
-    parts = (
-        (built.micro_program.price("read_pj").times(share), control.FETCHES),
-        (step.times(share), control.ISSUES),
-        (wire.times(2 * share), control.TOGGLES),  # a random bit toggles in half of the cycles
-        (flip_flop, control.CHANGED_BITS),
-    )
+    steps, (wire, flip_flop, add) = _control_steps(built, logic)
+    activities = (control.FETCHES, control.ISSUES, control.TOGGLES, control.CHANGED_BITS)
+    parts = tuple(zip(steps, activities, strict=True))
     return Price(
         value=math.fsum(price.value * activity[1] for price, activity in parts),
         range=(
@@ -228,6 +222,28 @@ def _control(built: Circuits, logic: float) -> Price:
         f"over the core, {control.ISSUES[1]} steps of sequencers and {control.FETCHES[1]} instructions fetched, as in "
         f"sgd on paper-a (cost/control.py): {flip_flop.source}; {wire.source}; {add.source}",
     )
+
+
+def control_pj(machine: Machine, activity: Activity) -> float:
+    """pJ a PE and cycle of a program's own control, in place of that of sgd on paper-a which the price takes."""
+    built = circuits(machine)
+    steps, _ = _control_steps(built, energy_factor(machine.node_nm, built.volts))
+    counted = (activity.fetches, activity.issues, activity.toggles, activity.changed_bits)
+    return math.fsum(price.value * times for price, times in zip(steps, counted, strict=True))
+
+
+def _control_steps(built: Circuits, logic: float) -> tuple[tuple[Price, ...], tuple[Price, ...]]:
+    """A PE's share of a fetch and of a sequencer's step, a toggle and a latched bit; and what they are made of."""
+    machine = built.machine
+    wire = wire_pj(
+        length_mm=machine.pes_per_core * built.pe_pitch_mm, bits=1, node_nm=machine.node_nm, volts=built.volts
+    )
+    flip_flop, add = figures.FLIP_FLOP_PJ.times(logic), figures.INTEGER_ADD_PJ.times(logic)
+    step = _joined(add.times(control.SUMS_AN_ISSUE), flip_flop.times(control.CLOCKED_BITS_AN_ISSUE))
+    share = 1 / machine.pes_per_core
+    fetch = built.micro_program.price("read_pj").times(share)
+    toggle = wire.times(2 * share)  # a random bit toggles in half of the cycles
+    return (fetch, step.times(share), toggle, flip_flop), (wire, flip_flop, add)
 
 
 def _cache(size_bytes: int, word_bits: int, field: str) -> Price:

@@ -26,7 +26,12 @@ from caterpillar.network import Network
 from caterpillar.numerics import Order
 
 SWITCHES = {"fma": "fma", "link": "link_on", "column_bus": "column_on"}  # fields that an issue sets
-QUEUED = {"mem_a": "a", "mem_b0": "b0", "mem_b1": "b1", "row_bus": "row"}  # units whose addresses an address register can move
+QUEUED = {
+    "mem_a": "a",
+    "mem_b0": "b0",
+    "mem_b1": "b1",
+    "row_bus": "row",
+}  # units whose addresses an address register can move
 WINDOW = 1 << 16  # cycles that are expanded at once
 
 Indices = NDArray[np.int64]

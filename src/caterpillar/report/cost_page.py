@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from caterpillar.report import cost_tables
+from caterpillar.report import cost_runs, cost_tables
 
 MADE: dict[str, Callable[[], str]] = {
     made.__name__: made
@@ -18,15 +18,16 @@ MADE: dict[str, Callable[[], str]] = {
         cost_tables.prices,
         cost_tables.fma,
         cost_tables.activity,
+        cost_tables.programs,
         cost_tables.timing,
-        cost_tables.nodes,
-        cost_tables.against,
+        cost_runs.nodes,
+        cost_runs.against,
         cost_tables.blocks,
-        cost_tables.components,
-        cost_tables.mappings,
-        cost_tables.phases,
-        cost_tables.tornado,
-        cost_tables.contradictions,
+        cost_runs.components,
+        cost_runs.mappings,
+        cost_runs.phases,
+        cost_runs.tornado,
+        cost_runs.contradictions,
     )
 }
 _PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,44 +1,19 @@
-"""The tables of docs/cost.md, each made from the code that it speaks of."""
+"""The tables of docs/cost.md on prices and machines, each made from the code that it speaks of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from functools import cache
 
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.cost import (
-    CACTI,
-    HOROWITZ,
-    PAPER,
-    Prices,
-    Pricing,
-    areas,
-    control,
-    leaves,
-    memory_timings,
-    sensitivity,
-)
+from caterpillar.cost import CACTI, PAPER, areas, control, leaves, memory_timings
+from caterpillar.cost.physical import control_pj
 from caterpillar.cost.technology.figures import FMA_PUBLISHED_PJ
-from caterpillar.cost.technology.scaling import LOGIC_V
-from caterpillar.evaluate import Evaluation, evaluate
-from caterpillar.machine import MACHINES, PAPER_A, PAPER_B
-from caterpillar.reproduce.paper import cases, epochs_to, paper, rule_of_label
+from caterpillar.evaluate import MAPPINGS
+from caterpillar.machine import PAPER_A, PAPER_B, Machine
+from caterpillar.program import Program
+from caterpillar.reproduce.paper import cases, rule_of_label
 
-TABLES: dict[str, Pricing] = {"paper": PAPER, "cacti": CACTI, "horowitz": HOROWITZ}
 COMPARED = (("N1", "sgd"), ("N1", "cp"), ("N1", "mbgd50"), ("N3", "sgd"), ("N3", "cp"), ("N3", "mbgd50"))
-PARTS = {  # of the energy, as columns
-    "FMA": ("fpu",),
-    "PE memory": ("pe_memory",),
-    "core memory": ("core_memory",),
-    "outside": ("outside",),
-    "registers": ("registers",),
-    "buses, ring": ("buses", "ring"),
-    "activation": ("activation",),
-    "leakage": ("leakage",),
-    "clock": ("clock",),
-    "control": ("control",),
-}
 FROM = {
     "fma": "four published units, below",
     "pe_sram_read_words": "CACTI 7, 350 K",
@@ -65,7 +40,7 @@ def prices() -> str:
     """What `cacti` charges on paper-a."""
     rows = []
     for event, part, price in leaves(CACTI.of(PAPER_A)):
-        name, source = (f"PE and cycle: {part}", FROM[part]) if event == "pe_cycles" else (_plain(event), FROM[event])
+        name, source = (f"PE and cycle: {part}", FROM[part]) if event == "pe_cycles" else (plain(event), FROM[event])
         rows.append((name, f"{price.value:.3g}", f"{price.low:.3g} to {price.high:.3g}", source))
     return table(("event", "pJ", "range", "from"), rows)
 
@@ -95,6 +70,34 @@ def activity() -> str:
     )
 
 
+def programs() -> str:
+    """Control as the programs at hand would have it, beside what the price takes for all of them."""
+    rows = []
+    for case, label in (*COMPARED, ("N1", "fa"), ("N1", "dfa")):
+        network, machine = cases()[case]
+        for mapping in MAPPINGS:
+            row = _program_row(rule_of_label(label)(network), machine, mapping)
+            rows += [(f"{label} on {case}, {mapping}", *row)] if row else []
+    return table(("program", "changed bits", "toggles", "steps", "fetches", "pJ a PE and cycle", "charged"), rows)
+
+
+def _program_row(program: Program, machine: Machine, mapping: str) -> tuple[str, ...]:
+    """Nothing where the mapping has no program."""
+    from caterpillar.cost.activity import measured  # numpy is slow to import
+    from caterpillar.mapping import place
+
+    try:
+        schedule = place(program, machine, mapping=mapping)
+    except UsageError:
+        return ()
+    if isinstance(schedule, Infeasible):
+        return ()
+    one = measured(schedule)
+    charged = next(price.value for _, part, price in leaves(CACTI.of(machine)) if part == "control")
+    counts = (f"{one.changed_bits:.1f}", f"{one.toggles:.1f}", f"{one.issues:.2f}", f"{one.fetches:.3f}")
+    return (*counts, f"{control_pj(machine, one):.2f}", f"{charged:.2f}")
+
+
 def timing() -> str:
     """The memories of both machines against the clock."""
     rows = [
@@ -106,50 +109,6 @@ def timing() -> str:
     return table(columns, rows)
 
 
-def nodes() -> str:
-    """Area and efficiency of the paper's machines at every node."""
-    rows = []
-    for case, label in (("N1", "sgd"), ("N3", "cp")):
-        network, machine = cases()[case]
-        row = [f"{label} on {case}, {machine.name}: mm2, GFLOPS/W"]
-        for node in LOGIC_V:
-            run = _fitting(evaluate(network, rule_of_label(label), replace(machine, node_nm=node), prices=CACTI))
-            row.append(f"{run.area_mm2:.3g}, {run.gflops_per_watt:.3g}")
-        rows.append(row)
-    return table(("`cacti`, 1 GHz", *(f"{node} nm, {volts:g} V" for node, volts in LOGIC_V.items())), rows)
-
-
-def against() -> str:
-    """The paper's areas and Table 2 beside ours, nothing fitted in cacti and horowitz."""
-    rows = []
-    for name, entry in paper()["area_mm2"].items():
-        machine = MACHINES[entry["machine"]]
-        parts = areas(machine, CACTI.of(machine))
-        ours, low, high = (sum(getattr(area, end) for _, area in parts) for end in ("value", "low", "high"))
-        others = [sum(area.value for _, area in areas(machine, one.of(machine))) for one in (PAPER, HOROWITZ)]
-        printed = entry["value"]
-        span = f"{ours:.1f} ({low:.0f} to {high:.0f})"
-        rows.append(
-            (f"machine {name}, mm2", printed, f"{others[0]:.1f}", span, _off(ours, printed), f"{others[1]:.1f}")
-        )
-    for case, printed in paper()["table2"].items():
-        for label, entry in printed.items():
-            runs = {name: run_of(case, label, "paper", name) for name in TABLES}
-            low, high = (2000 * runs["cacti"].macs_per_sample / pj for pj in reversed(runs["cacti"].energy_range_pj))
-            ours = runs["cacti"].gflops_per_watt
-            elsewhere = f" (its figures: {entry['elsewhere']})" if "elsewhere" in entry else ""
-            row = (
-                f"{label} on {case}, GFLOPS/W",
-                f"{entry['value']}{elsewhere}",
-                f"{runs['paper'].gflops_per_watt:.0f}",
-                f"{ours:.0f} ({low:.0f} to {high:.0f})",
-                _off(ours, entry.get("elsewhere", entry["value"])),
-                f"{runs['horowitz'].gflops_per_watt:.0f}",
-            )
-            rows.append(row)
-    return table(("", "the paper", "`paper` prices", "`cacti` prices (range)", "", "`horowitz` prices"), rows)
-
-
 def blocks() -> str:
     """What a PE is made of, mm2, and the SRAM of a core."""
     tables = [(PAPER_A, PAPER), (PAPER_A, CACTI), (PAPER_B, CACTI)]
@@ -158,89 +117,8 @@ def blocks() -> str:
     for block in dict.fromkeys(name for column in columns for name in column):
         shares = [m.cores if block == "core_memory" else m.pes for m, _ in tables]
         found = [f"{c[block].value / n:.4f}" if block in c else "" for c, n in zip(columns, shares, strict=True)]
-        rows.append((f"{_plain(block)}{' (of a core)' if block == 'core_memory' else ''}", *found))
+        rows.append((f"{plain(block)}{' (of a core)' if block == 'core_memory' else ''}", *found))
     return table(("mm2 of a PE", "the paper", "paper-a, `cacti`", "paper-b, `cacti`"), rows)
-
-
-def components() -> str:
-    """CP on N3, the row of Table 2 farthest from ours: pJ a MAC by component."""
-    rows = [(name, *_parts(run_of("N3", "cp", "paper", name), PAPER if name == "paper" else None)) for name in TABLES]
-    return table(("prices", *PARTS, "the paper's factor", "sum"), rows)
-
-
-def mappings() -> str:
-    """The paper mapping beside best: pJ a useful MAC by component; or why there is no run."""
-    rows = []
-    for case, label in COMPARED:
-        for name in ("cacti", "paper"):
-            for mapping in ("paper", "best"):
-                run = _try(case, label, mapping, name)
-                head = (f"{label} on {case}", name, mapping)
-                if isinstance(run, str):
-                    if name == "cacti":
-                        rows.append((*head, run, *[""] * (len(PARTS) + 2)))
-                    continue
-                use = f"{run.utilization:.1%}"
-                rows.append((*head, *_parts(run)[:-2], _parts(run)[-1], f"{run.gflops_per_watt:.0f}", use))
-    return table(("", "prices", "mapping", *PARTS, "sum", "GFLOPS/W", "utilization"), rows)
-
-
-def phases() -> str:
-    """The same by phase, cacti prices."""
-    rows = []
-    for case, label in COMPARED:
-        for mapping in ("paper", "best"):
-            run = _try(case, label, mapping, "cacti")
-            if not isinstance(run, str):
-                shares = [f"{pj / run.macs_per_sample:.2f}" for pj in run.phase_pj.values()]
-                total = f"{run.energy_pj_per_sample / run.macs_per_sample:.2f}"
-                rows.append((f"{label} on {case}", mapping, *shares, total))
-    return table(("", "mapping", *map(_plain, run_phases()), "sum"), rows)
-
-
-def run_phases() -> tuple[str, ...]:
-    """The phases of an account, in order."""
-    return tuple(run_of("N1", "sgd", "paper", "cacti").phase_pj)
-
-
-def tornado() -> str:
-    """What each price's range does to SGD on N1."""
-    run = run_of("N1", "sgd", "paper", "cacti")
-    total = run.energy_pj_per_sample
-    rows = []
-    for swing in sensitivity(run.counts, CACTI.of(PAPER_A)):
-        name = swing.component if swing.event == "pe_cycles" else _plain(swing.event)
-        ends = (f"{swing.low_pj / total - 1:+.1%}", f"{swing.high_pj / total - 1:+.1%}")
-        rows.append((name, f"{swing.price.value:.3g} ({swing.price.low:.3g} to {swing.price.high:.3g})", *ends))
-    low, high = (end / total - 1 for end in run.energy_range_pj)
-    rows.append(("all of them at once", "", f"{low:+.1%}", f"{high:+.1%}"))
-    return table(("price", "pJ (range)", "at its low", "at its high"), rows)
-
-
-def contradictions() -> str:
-    """What the paper says of energy in two ways, and what each table gives."""
-    rows = []
-    for label, said, shown in (("sgd", "1.5", "2.9"), ("cp", "1", "2.3")):
-        weights, all_of_it = zip(*(_memory_over_fpu(label, name) for name in TABLES), strict=True)
-        rows.append((f"{label}, N1: memory / FPU energy, weights alone", said, "", *weights))
-        rows.append((f"{label}, N1: the same with an operand a MAC", "", shown, *all_of_it))
-    for case in ("N1", "N3"):
-        for label, said, shown in (("sgd", "70 %", "36 to 39 %"), ("cp", "30 %", "25 to 27 %")):
-            ours = [_share_to_90(case, label, name) for name in TABLES]
-            told = (said, shown) if case == "N1" else ("", "")
-            rows.append((f"{label}, {case}: energy to 90 %, of batches of 100 and of 50", *told, *ours))
-    for case, printed in paper()["table2"].items():
-        entry = printed["mbgd50"]
-        ours = [f"{run_of(case, 'mbgd50', 'paper', name).gflops_per_watt:.0f}" for name in TABLES]
-        rows.append((f"mbgd50, {case}: GFLOPS/W", entry["value"], entry["elsewhere"], *ours))
-    for name, other in (("A", "B"), ("B", "A")):
-        printed, machine = paper()["area_mm2"], MACHINES[paper()["area_mm2"][name]["machine"]]
-        ours = [f"{sum(area.value for _, area in areas(machine, t.of(machine))):.1f}" for t in TABLES.values()]
-        rows.append((f"area of {name}, mm2", printed[other]["value"], printed[name]["value"], *ours))
-    for case, label in (("N1", "sgd"), ("N3", "cp")):
-        ours = [_wires(run_of(case, label, "paper", name)) for name in TABLES]
-        rows.append((f"{label}, {case}: buses and ring, of all energy", "negligible", "", *ours))
-    return table(("", "a sentence or Table 2", "its bars", *(f"`{name}`" for name in TABLES)), rows)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -249,69 +127,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
-def _memory_over_fpu(label: str, name: str) -> tuple[str, str]:
-    """Energy of weight accesses over the FPU's, and of all memory accesses."""
-    run = run_of("N1", label, "paper", name)
-    used: Prices = TABLES[name].of(run.machine)
-    whole = run.energy_pj["pe_memory"]
-    operands = run.counts.fma * used.pj("pe_sram_read_words")
-    fpu = run.energy_pj["fpu"]
-    return f"{(whole - operands) / fpu:.2f}", f"{whole / fpu:.2f}"
-
-
-def _share_to_90(case: str, label: str, name: str) -> str:
-    """Energy to 90 % by Fig. 5's epochs, of that of batches of 100 and of 50."""
-    run = run_of(case, label, "paper", name)
-    mine = _to_90(run, label)
-    return " and ".join(f"{mine / _to_90(run_of(case, one, 'paper', name), one):.0%}" for one in ("mbgd100", "mbgd50"))
-
-
-def _to_90(run: Evaluation, label: str) -> float:
-    epochs = epochs_to(run.network.name, label, 90)
-    if epochs is None:
-        raise ValueError(f"{label} does not reach 90 % in Fig. 5")
-    return epochs * run.energy_pj_per_sample
-
-
-def _wires(run: Evaluation) -> str:
-    return f"{(run.energy_pj['buses'] + run.energy_pj['ring']) / run.energy_pj_per_sample:.1%}"
-
-
-def _parts(run: Evaluation, unscaled: Prices | None = None) -> list[str]:
-    """pJ a useful MAC by column of PARTS, what the factor adds (unscaled: the table to take it off), and the sum."""
-    scale = 1.0 if unscaled is None else unscaled.factor.value
-    shares = [sum(run.energy_pj[name] for name in names) / run.macs_per_sample for names in PARTS.values()]
-    whole = sum(shares)
-    return [*(f"{share / scale:.2f}" for share in shares), f"{whole - whole / scale:.2f}", f"{whole:.2f}"]
-
-
-@cache
-def _try(case: str, label: str, mapping: str, name: str) -> Evaluation | str:
-    network, machine = cases()[case]
-    try:
-        answer = evaluate(network, rule_of_label(label), machine, mapping=mapping, prices=TABLES[name])
-    except UsageError as error:
-        return f"not placed: {error}"
-    return f"does not fit: {answer}" if isinstance(answer, Infeasible) else answer
-
-
-def run_of(case: str, label: str, mapping: str, name: str) -> Evaluation:
-    """A rule (its label) on a case by a mapping under a table of TABLES. Raises UsageError where there is no run."""
-    answer = _try(case, label, mapping, name)
-    if isinstance(answer, str):
-        raise UsageError(f"{label} on {case}, mapping {mapping}: {answer}")
-    return answer
-
-
-def _fitting(answer: Evaluation | Infeasible) -> Evaluation:
-    if isinstance(answer, Infeasible):
-        raise UsageError(str(answer))
-    return answer
-
-
-def _off(ours: float, printed: float) -> str:
-    return f"{ours / printed - 1:+.0%}"
-
-
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name of the code, in words."""
     return name.replace("_", " ")
