@@ -83,12 +83,32 @@ def test_table_and_run_directory(run, tiny, tmp_path):
     assert [line["epoch"] for line in lines_of(out / "metrics.jsonl")] == [1, 2]
 
 
-@pytest.mark.parametrize("options", [("--rule", "cp"), ("--rule", "dfa", "--batch", 4, "--momentum", 0.5)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rule", "cp"),
+        ("--rule", "dfa", "--batch", 4, "--momentum", 0.5),
+        ("--rule", "cp", "--momentum", 0.9, "--remedy", "prediction"),
+        ("--rule", "mbcp", "--batch", 2, "--momentum", 0.9, "--remedy", "spike", "--numerics", "fp16-fp32acc"),
+        ("--numerics", "fp16", "--stochastic-rounding"),
+    ],
+)
 def test_a_prolonged_run_is_the_long_run(run, tiny, tmp_path, options):
     whole = run(*task(tiny, *options, "--epochs", 4, "--json")).document
     run(*task(tiny, *options, "--epochs", 2, "--out", tmp_path / "run"))
     resumed = run("train", "--resume", "--out", tmp_path / "run", "--epochs", 4, "--json").document
     assert without_time(resumed) == without_time(whole)
+
+
+def test_every_remedy_and_way_of_rounding_trains_otherwise(run, tiny):
+    half = ("--rule", "cp", "--momentum", 0.9, "--numerics", "fp16-fp32acc")
+    ways = [(), ("--remedy", "spike"), ("--remedy", "prediction"), ("--stochastic-rounding",)]
+    documents = [run(*task(tiny, *half, *way, "--epochs", 1, "--json")).document for way in ways]
+    assert [document["remedy"] for document in documents] == ["none", "spike", "prediction", "none"]
+    assert [document["stochastic_rounding"] for document in documents] == [False, False, False, True]
+    assert len({document["weights_sha256"] for document in documents}) == len(ways)
+    shown = run(*task(tiny, *half, *ways[1], "--epochs", 0)).out
+    assert shown.startswith("12-10-4, cp, momentum 0.9, spike, learning rate 0.05, 100 samples an epoch, fp16-fp32acc")
 
 
 def start(*arguments: object) -> subprocess.Popen:
@@ -216,6 +236,19 @@ def test_a_file_in_the_runs_place(refused, tiny, tmp_path):
         (("--lr", "nan"), "Settings.learning_rate must be a number in ["),
         (("--lr", "fast"), "Invalid value for '--lr': must be a number, got 'fast'"),
         (("--momentum", 1), "Rule.momentum must be a number in [0, 0.9999], got 1.0"),
+        (
+            ("--rule", "cp", "--momentum", 0.9, "--remedy", "hope"),
+            "--remedy must be one of none, spike, prediction, got",
+        ),
+        (
+            ("--rule", "cp", "--remedy", "spike"),
+            "--remedy spike needs --rule cp or mbcp, and --momentum above 0; got cp",
+        ),
+        (
+            ("--momentum", 0.9, "--remedy", "spike"),
+            "--remedy spike needs --rule cp or mbcp, and --momentum above 0; got",
+        ),
+        (("--stochastic-rounding",), "Settings.stochastic_rounding must be False for fp32 (it needs 16-bit numerics)"),
         (("--threads", 0), "Settings.threads must be an int in [1, "),
         (("--seed", -1), "Settings.seed must be an int in [0, 9223372036854775807], got -1"),
         (("--numerics", "fp9"), "Settings.numerics must be one of fp32"),

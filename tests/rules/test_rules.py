@@ -126,9 +126,9 @@ def test_labels_are_the_papers():
         ({"name": "dfa", "batch": -8}, r"^Rule.batch must be an int in \[1, 65536\] samples, got -8$"),
         ({"name": "sgd", "momentum": 1.0}, r"^Rule.momentum must be a number in \[0, 0.9999\], got 1.0$"),
         ({"name": "sgd", "momentum": float("nan")}, r"^Rule.momentum must be a number in \[0, 0.9999\], got nan$"),
-        ({"name": "cp", "remedy": "hope"}, r"^remedy must be one of none, spike, prediction, got 'hope'$"),
-        ({"name": "cp", "remedy": "spike"}, r"^remedy spike needs rule cp or mbcp, and momentum above 0"),
-        ({"name": "sgd", "remedy": "spike", "momentum": 0.9}, r"^remedy spike needs rule cp or mbcp"),
+        ({"name": "cp", "remedy": "hope"}, r"^--remedy must be one of none, spike, prediction, got 'hope'$"),
+        ({"name": "cp", "remedy": "spike"}, r"^--remedy spike needs --rule cp or mbcp, and --momentum above 0"),
+        ({"name": "sgd", "remedy": "spike", "momentum": 0.9}, r"^--remedy spike needs --rule cp or mbcp"),
     ],
 )
 def test_bad_requests(options: dict, message: str):

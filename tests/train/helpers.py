@@ -138,6 +138,25 @@ def softmax(a: Array) -> Array:
     return exps / total
 
 
+def momentum_update(
+    W: Array, v: Array, h: list[Array], d: list[Array], *, rate: float, momentum: float, batch: int, spike: int = 0
+) -> None:
+    """One batch's update of W and v in place, weight by weight.
+
+    g = sum over the samples of h_i d_j, scaled to a full batch; v <- m v + g; W <- W - rate / batch (a v + b g), with
+    a = m^D, b = (1 - m^D) / (1 - m) for spike compensation of delay D (Kosson et al. 2020), and a = 1, b = 0 for D = 0.
+    """
+    a, b = momentum**spike, (1 - momentum**spike) / (1 - momentum)
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            g = 0.0
+            for x, y in zip(h, d, strict=True):
+                g = fused(x[i], y[j], g)
+            g *= batch / len(h)
+            v[i, j] = fused(momentum, v[i, j], g)
+            W[i, j] = fused(-(rate / batch), fused(b, g, a * v[i, j]), W[i, j])
+
+
 def output_error(h: Array, label: int) -> Array:
     """h - onehot."""
     onehot = np.zeros_like(h)

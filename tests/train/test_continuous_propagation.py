@@ -23,6 +23,7 @@ from tests.train.helpers import (
     forward_sums,
     fused,
     last,
+    momentum_update,
     output_error,
     problem,
     same,
@@ -35,8 +36,9 @@ from tests.train.helpers import (
 class Layer:
     """One layer of the pipeline: its weights, and what has arrived for it."""
 
-    def __init__(self, weights, order):
-        self.W, self.order = weights.astype(np.float64), order
+    def __init__(self, weights, order, delay):
+        self.W, self.order, self.delay = weights.astype(np.float64), order, delay
+        self.v = np.zeros_like(self.W)
         self.arrived = deque()  # batches of activations to send forward
         self.waiting = deque()  # activations that went forward and wait for their errors
         self.errors = deque()  # errors to send back
@@ -52,13 +54,27 @@ class Layer:
         if self.arrived:
             h = self.arrived.popleft()
             self.waiting.append(h)
-            ahead = [forward_sums(x, self.W, self.order) for x in h]
+            ahead = [forward_sums(x, self.seen(rate), self.order) for x in h]
         return back, ahead
 
+    def seen(self, rate):
+        """The weights that go forward: as they are, or as the velocity will have made them when the error is back."""
+        if rate.remedy != "prediction":
+            return self.W
+        step = rate.value / rate.batch * self.delay
+        pairs = zip(self.v.ravel(), self.W.ravel(), strict=True)
+        return np.array([fused(-step, v, w) for v, w in pairs]).reshape(self.W.shape)
+
     def update(self, h, d, rate):
+        if rate.momentum:
+            spike = self.delay if rate.remedy == "spike" else 0
+            momentum_update(
+                self.W, self.v, h, d, rate=rate.value, momentum=rate.momentum, batch=rate.batch, spike=spike
+            )
+            return
         for i in range(self.W.shape[0]):
             for j in range(self.W.shape[1]):
-                if rate.single:
+                if rate.batch == 1:
                     self.W[i, j] = fused(-(rate.value * h[0][i]), d[0][j], self.W[i, j])
                 else:
                     g = 0.0
@@ -68,14 +84,15 @@ class Layer:
 
 
 class Rate:
-    def __init__(self, value, single):
-        self.value, self.single = value, single
+    def __init__(self, value, batch, momentum, remedy):
+        self.value, self.batch, self.momentum, self.remedy = value, batch, momentum, remedy
 
 
-def reference(program, samples, how):
-    network, rate = program.network, Rate(how.learning_rate, program.batch == 1)
-    start = initial_state(program, how).weights
-    layers = [Layer(W, gemv) for W, gemv in zip(start, default_order(program).layers, strict=True)]
+def reference(program, samples, how, momentum=0.0, remedy="none"):
+    network, rate = program.network, Rate(how.learning_rate, program.batch, momentum, remedy)
+    start, orders = initial_state(program, how).weights, default_order(program).layers
+    delays = [2 * (network.depth - layer) for layer in range(1, network.depth + 1)]
+    layers = [Layer(*parts) for parts in zip(start, orders, delays, strict=True)]
     for epoch in range(1, how.epochs + 1):
         feed = batches(samples, program.batch, how, epoch)
         labels = deque([samples.labels[numbers] for numbers in feed])
@@ -102,6 +119,7 @@ def one_tick(layers, rate, network, labels):
             layers[index].errors.append([output_error(softmax(a), y) for a, y in zip(ahead, wanted, strict=True)])
 
 
+OTHER = {"none": "spike", "spike": "prediction", "prediction": "none"}
 CASES = [
     (cp(), Network.mlp(6, 5, 4, 3), 9),
     (cp(), Network.mlp(7, 19, 4, 3, activation="tanh"), 7),
@@ -121,6 +139,20 @@ def test_equals_the_event_driven_reference(rule, network, count, skip_zeros):
     want: list[Array] = reference(program, samples, how)
     assert same(got.state, want)
     assert not same(got.state, list(initial_state(program, how).weights))
+
+
+@pytest.mark.parametrize("remedy", ["none", "spike", "prediction"])
+@pytest.mark.parametrize(
+    ("batch", "network", "count"),
+    [(1, Network.mlp(6, 5, 4, 3), 9), (1, Network.mlp(5, 19, 4, 4, 3, activation="tanh"), 6), (3, CASES[5][1], 8)],
+)
+def test_momentum_and_the_remedies_equal_the_event_driven_reference(remedy, batch, network, count):
+    options = {"momentum": 0.75, "remedy": remedy}
+    rule = cp(**options) if batch == 1 else mbcp(batch, **options)
+    program, samples, how = rule(network), problem(network, count), settings()
+    got = last(program, samples, how)
+    assert same(got.state, reference(program, samples, how, **options))
+    assert not same(got.state, reference(program, samples, how, momentum=0.75, remedy=OTHER[remedy]))
 
 
 def test_two_threads_give_the_same():

@@ -37,6 +37,7 @@ _BATCH = typer.Option(
     help="Samples in a batch; 1 for sgd and cp. Default: 1.", metavar="N", parser=_whole, show_default=False
 )
 _MOMENTUM = typer.Option(help="Momentum. Default: 0, none.", metavar="M", parser=_number, show_default=False)
+_REMEDY = "Against CP's staleness, with --momentum: none, spike or prediction. Default: none."
 _NUMERICS = "The arithmetic."
 
 Network = Annotated[str, _NETWORK]
@@ -71,6 +72,11 @@ GivenNetwork = Annotated[str | None, _NETWORK]
 GivenRule = Annotated[str | None, _RULE]
 GivenBatch = Annotated[int | None, _BATCH]
 GivenMomentum = Annotated[float | None, _MOMENTUM]
+GivenRemedy = Annotated[str | None, typer.Option(help=_REMEDY, metavar="REMEDY")]
+GivenStochastic = Annotated[
+    bool | None,
+    typer.Option("--stochastic-rounding", help="Round weight updates at random; 16-bit numerics only."),
+]
 GivenNumerics = Annotated[
     str | None, typer.Option("--numerics", help=f"{_NUMERICS} Default: fp32.", metavar="NUMERICS")
 ]

@@ -22,7 +22,9 @@ DEFAULTS: Config = {
     "rule": DEFAULT_RULE,
     "batch": 1,
     "momentum": 0.0,
+    "remedy": "none",
     "numerics": "fp32",
+    "stochastic_rounding": False,
     "seed": 0,
     "samples": 6000,
     "data": "mnist",
@@ -95,13 +97,14 @@ def _request(config: Config, threads: int) -> Request:
 
     described: dict[str, Any] = config["network"]
     network = Network(sizes=tuple(described["sizes"]), activation=described["activation"])
-    rule = parse_rule(config["rule"], batch=config["batch"], momentum=config["momentum"])
+    rule = parse_rule(config["rule"], batch=config["batch"], momentum=config["momentum"], remedy=config["remedy"])
     config = {"learning_rate": default_learning_rate(network, rule), **config}
     settings = Settings(
         learning_rate=config["learning_rate"],
         seed=config["seed"],
         epochs=config["epochs"],
         numerics=config["numerics"],
+        stochastic_rounding=config["stochastic_rounding"],
         threads=threads,
     )
     return Request(config=config, network=network, rule=rule, program=rule(network), settings=settings)

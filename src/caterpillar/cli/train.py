@@ -32,7 +32,9 @@ def train(
     momentum: options.GivenMomentum = None,
     lr: options.GivenLearningRate = None,
     epochs: options.GivenEpochs = None,
+    remedy: options.GivenRemedy = None,
     numerics: options.GivenNumerics = None,
+    stochastic_rounding: options.GivenStochastic = None,
     samples: options.GivenSamples = None,
     seed: options.GivenSeed = None,
     data: options.GivenData = None,
@@ -57,7 +59,9 @@ def train(
         "momentum": momentum,
         "learning_rate": lr,
         "epochs": epochs,
+        "remedy": remedy,
         "numerics": numerics,
+        "stochastic_rounding": stochastic_rounding,
         "samples": samples,
         "seed": seed,
         "data": data,
@@ -152,7 +156,8 @@ def _restored(state: State, run: RunDirectory) -> State:
 
 
 def _document(request: Request, metrics: list[Metrics], weights_sha256: str) -> dict[str, Any]:
-    fields = ("rule", "batch", "momentum", "numerics", "seed", "samples", "data", "learning_rate")
+    fields = ("rule", "batch", "momentum", "remedy", "numerics", "stochastic_rounding")
+    fields += ("seed", "samples", "data", "learning_rate")
     return {
         "network": request.network.name,
         "sizes": list(request.network.sizes),
@@ -166,9 +171,12 @@ def _document(request: Request, metrics: list[Metrics], weights_sha256: str) -> 
 
 def _print_start(request: Request, state: State, run: RunDirectory | None) -> None:
     config = request.config
+    momentum = f", momentum {config['momentum']:g}" if config["momentum"] else ""
+    remedy = f", {config['remedy']}" if config["remedy"] != "none" else ""
+    stochastic = " with stochastic rounding" if config["stochastic_rounding"] else ""
     typer.echo(
-        f"{request.network.name}, {request.rule.label}, learning rate {config['learning_rate']:g}, "
-        f"{config['samples']:,} samples an epoch, {config['numerics']}, seed {config['seed']}"
+        f"{request.network.name}, {request.rule.label}{momentum}{remedy}, learning rate {config['learning_rate']:g}, "
+        f"{config['samples']:,} samples an epoch, {config['numerics']}{stochastic}, seed {config['seed']}"
     )
     if state.epoch >= request.settings.epochs:
         typer.echo(f"Nothing to do: {state.epoch} of {request.settings.epochs} epochs are finished already.")

@@ -28,9 +28,9 @@ def parse_rule(name: str, *, batch: int = 1, momentum: float = 0.0, remedy: Reme
         batched = {"sgd": "mbgd", "cp": "mbcp"}[name]
         raise UsageError(f"--batch must be 1 for {name} (the batched rule is {batched}), got {batch}")
     if remedy not in REMEDIES:
-        raise UsageError(f"remedy must be one of {', '.join(REMEDIES)}, got {remedy!r}")
+        raise UsageError(f"--remedy must be one of {', '.join(REMEDIES)}, got {remedy!r}")
     if remedy != "none" and (name not in ("cp", "mbcp") or not momentum):
-        raise UsageError(f"remedy {remedy} needs rule cp or mbcp, and momentum above 0; got {name}, {momentum}")
+        raise UsageError(f"--remedy {remedy} needs --rule cp or mbcp, and --momentum above 0; got {name}, {momentum}")
     options: dict[str, object] = {"momentum": momentum}
     if name not in ONE_SAMPLE:
         options["batch"] = batch

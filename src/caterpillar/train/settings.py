@@ -37,4 +37,6 @@ class Settings:
     def __post_init__(self) -> None:
         check(self, LIMITS)
         if self.stochastic_rounding and self.numerics in ("fp32", "fp64"):
-            raise SpecError(f"Settings.stochastic_rounding needs 16-bit numerics, got {self.numerics}")
+            raise SpecError(
+                f"Settings.stochastic_rounding must be False for {self.numerics} (it needs 16-bit numerics), got True"
+            )
