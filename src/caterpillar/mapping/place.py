@@ -9,11 +9,12 @@ from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.descent import first_tick, last_update, steady_tick
 from caterpillar.mapping.isa import FIFO_BEATS, SOFTMAX_OUTPUTS, accumulators
 from caterpillar.mapping.layout import LayerLayout, Layout, back_unit, make_layout
+from caterpillar.mapping.paper import place_paper
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program, Update
 
-MAPPINGS = ("best",)
+MAPPINGS = ("best", "paper")
 RULES = ("sgd", "fa", "dfa")
 
 
@@ -22,6 +23,8 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
     if mapping not in MAPPINGS:
         raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
     _check_supported(program, machine)
+    if mapping == "paper":
+        return place_paper(program, machine)
     layout = make_layout(program.network, machine, program.rule)
     short = _too_small(layout, machine)
     if short:

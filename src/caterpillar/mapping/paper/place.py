@@ -1,0 +1,101 @@
+"""place for the paper's mapping: what it takes, what fits, and the order of its sums."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.mapping.isa import FIFO_BEATS
+from caterpillar.mapping.paper.backward import update_registers
+from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
+from caterpillar.mapping.paper.tick import sample_tick
+from caterpillar.mapping.schedule import Schedule
+from caterpillar.numerics import GemvOrder, Order
+from caterpillar.program import Program
+
+RULES = ("sgd",)
+
+
+def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """The micro-programs of a run, or what does not fit.
+
+    Raises UsageError for what this mapping has no programs for.
+    """
+    if program.rule not in RULES:
+        raise UsageError(
+            f"--rule must be one of {', '.join(RULES)} for a simulation of mapping paper, got {program.rule!r}"
+        )
+    if machine.pe_rows != machine.pe_cols:
+        raise UsageError(
+            "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
+            f"got {machine.pe_cols} and {machine.pe_rows}"
+        )
+    layout = make_layout(program.network, machine)
+    short = _too_small(layout, machine)
+    if short:
+        return short
+    beats = layout.layers[0].positions
+    return Schedule(
+        network=program.network,
+        machine=machine,
+        rule=program.rule,
+        mapping="paper",
+        layout=layout,
+        order=_order(layout),
+        steady=sample_tick(layout, machine),
+        sample_beats=beats,
+        sram_beats=beats,
+        macs_per_sample=program.macs_per_sample,
+    )
+
+
+def _too_small(layout: PaperLayout, machine: Machine) -> Infeasible | None:
+    registers = max(
+        machine.pe_rows // 2, sum_registers(layout.layers, machine), update_registers(layout.layers[0], machine)
+    )
+    sram = 2 * layout.layers[0].positions * machine.pe_rows  # a sample arrives while the one before is worked on
+    queue = max(layer.chunk for layer in layout.layers[1:]) * machine.pe_rows
+    for what, words, has, hint in (
+        ("MEM A of a PE", layout.mem_a_words, machine.pe_sram_bytes, "raise pe_sram_bytes or the number of cores"),
+        ("MEM B of a PE", layout.mem_b_words, machine.pe_mem_b_bytes, "raise pe_mem_b_bytes or the number of cores"),
+        ("the register file of a PE", registers, machine.pe_registers * WORD_BYTES, "raise pe_registers"),
+        ("the SRAM of a core", sram, machine.core_sram_bytes, "raise core_sram_bytes"),
+        (
+            "the ring's receive queue",
+            queue,
+            FIFO_BEATS * machine.pe_rows * WORD_BYTES,
+            "raise the number of cores or of PEs",
+        ),
+    ):
+        if words * WORD_BYTES > has:
+            return Infeasible(what=what, needs_bytes=words * WORD_BYTES, has_bytes=has, hint=hint)
+    return None
+
+
+def _bounds(layer: PaperLayer, cores: int) -> tuple[int, ...]:
+    """Where each core's panel of outputs begins; cores past the last output have none."""
+    return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
+
+
+def _order(layout: PaperLayout) -> Order:
+    cores, rows = layout.cores, layout.rows
+    bounds = [_bounds(layer, cores) for layer in layout.layers]
+    first = layout.layers[0]
+    orders = [GemvOrder(bounds=bounds[0], forward_lanes=rows * first.ways, forward_combine="tree")]
+    for (before, mine), layer in zip(pairwise(bounds), layout.layers[1:], strict=True):
+        owner = tuple(core for core in range(cores) for _ in range(before[core], before[core + 1]))
+        lanes = rows * layer.ways
+        orders.append(
+            GemvOrder(
+                bounds=mine,
+                forward_lanes=lanes,
+                forward_combine="tree",
+                forward_first=tuple(start % before[-1] for start in before[:-1]),
+                input_bounds=before if any(start % lanes for start in before[:-1]) else None,
+                backward_lanes=rows,
+                backward_combine="tree",
+                backward_first=tuple((core + 1) % cores for core in owner),
+            )
+        )
+    return Order(layers=tuple(orders), feedback=(None,) * len(orders))

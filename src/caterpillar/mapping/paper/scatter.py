@@ -1,0 +1,161 @@
+"""Errors of a layer's inputs: partial sums reduced along the rows of PEs while they go round the ring; transpose.
+
+The ring takes a chunk a step, from the farthest to the core's own. A PE of each row adds what came over the ring to
+the sum of its row, and sends it on; both ways lead over the row buses. Beside it, the rows' sums of the next chunk are
+made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.builder import WRITE, Builder, loop
+from caterpillar.mapping.isa import (
+    ALL_COLUMNS,
+    COLUMN,
+    DIAGONAL,
+    FROM_PE,
+    FROM_UP,
+    LATCH,
+    NOWHERE,
+    ONE,
+    RESULT,
+    RESULT_BEFORE,
+    ROW,
+    SLOPE,
+    UP,
+    ZERO,
+    beat_cycles,
+)
+from caterpillar.mapping.paper.halving import Halving, halving
+from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, up
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ring:
+    """Times of one layer's reduce-scatter. Beats of a step are `pitch` cycles apart, steps `period`.
+
+    plan: the reduction of N words, started every `group` cycles. used: until when each latch of own sums is in use.
+    """
+
+    machine: Machine
+    layer: PaperLayer
+    start: int
+    plan: Halving = field(init=False)
+    group: int = field(init=False)
+    used: dict[int, int] = field(default_factory=dict[int, int])
+
+    def __post_init__(self) -> None:
+        self.plan = halving(self.machine, rows=False, pitch=self.pitch)
+        least = max(self.pitch * self.layer.beats, self.out + beat_cycles(self.machine))
+        self.group = up(-(-least // self.groups), self.pitch)
+        while not self.plan.repeats(self.group):
+            self.group += self.pitch
+
+    @property
+    def pitch(self) -> int:
+        """At least two: each beat comes in and goes out over the row buses."""
+        return max(2, beat_cycles(self.machine))
+
+    @property
+    def out(self) -> int:
+        """Cycles from a beat's arrival on the row buses to its departure, which must not meet another arrival."""
+        soonest = 1 + self.machine.fma_latency
+        return soonest if soonest % self.pitch else soonest + 1
+
+    @property
+    def slot(self) -> int:
+        """Where the sum is when it departs."""
+        return RESULT if self.out == 1 + self.machine.fma_latency else RESULT_BEFORE
+
+    @property
+    def rows(self) -> int:
+        """PEs of a line."""
+        return self.machine.pe_rows
+
+    @property
+    def groups(self) -> int:
+        """Reductions a chunk."""
+        return -(-self.layer.beats // self.rows)
+
+    @property
+    def period(self) -> int:
+        """Cycles of a step."""
+        return self.group * self.groups
+
+    def ready(self, step: int, group: int) -> int:
+        """From when a row's sums of a group of positions can be read from MEM B."""
+        if not self.plan.levels:
+            return self.start
+        return self.start + step * self.period + group * self.group + self.plan.result + 1
+
+    def step(self, number: int) -> int:
+        """The cycle of a step's first beat; the last waits until no reduction needs the latches that it uses."""
+        first = max(self.ready(0, g) - self.pitch * g * self.rows for g in range(self.groups))
+        at = self.start + up(first - self.start, self.pitch) + number * self.period
+        if number == self.layer.chunks - 1 and self.plan.levels:
+            level = self.plan.levels[0]
+            free = number * self.period + (self.groups - 1) * self.group + level.add(level.words - 1)
+            at = max(at, self.start + up(free, self.pitch))
+        return at
+
+
+def reduce_scatter(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int) -> int:
+    """Errors of layer index - 1's own outputs, from partial sums in MEM B at layout.sums, to layout.errors.
+
+    Returns when all are ready. The slope is that of the core's own inputs of layer `index`.
+    """
+    layer = layout.layers[index - 1]
+    ring = _Ring(machine=m, layer=layer, start=start)
+    chunks = layer.chunks
+    if ring.plan.levels:
+        _reduce_rows(b, layout, ring)
+    first = ring.step(chunks - 1) + ring.out
+    every = [loop(layer.beats, ring.pitch)]
+    b.issue("column_bus", first + 1, every, column_row=DIAGONAL, column_slot=ROW)
+    b.memory_b(WRITE, first + 2, [loop(layer.beats, ring.pitch, address=1)], layout.errors, COLUMN)
+    for step in range(chunks):
+        _step(b, layout, ring, index, step)
+    return first + (layer.beats - 1) * ring.pitch + 3
+
+
+def _reduce_rows(b: Builder, layout: PaperLayout, ring: _Ring) -> None:
+    """The rows' sums of every chunk, those of two steps of the ring in turn, to MEM B."""
+    chunks, groups, chunk = ring.layer.chunks, ring.groups, ring.layer.chunk
+    each = [loop(chunks, ring.period, address=-chunk), loop(groups, ring.group, address=ring.rows)]
+    ring.plan.emit(b, ring.start, sums=layout.sums + (chunks - 1) * chunk, loops=each)
+    for parity in range(2):
+        at = ring.ready(parity, 0) - 1
+        each = [loop(len(range(parity, chunks, 2)), 2 * ring.period), loop(groups, ring.group, address=1)]
+        b.memory_b(WRITE, at, each, layout.reduced + parity * groups, RESULT)
+
+
+def _step(b: Builder, layout: PaperLayout, ring: _Ring, index: int, step: int) -> None:
+    """One chunk's beats: in (but for the first step), added, and out to the next core, or to all PEs of the last."""
+    rows, pitch, beats = ring.rows, ring.pitch, ring.layer.beats
+    at, last = ring.step(step), step == ring.layer.chunks - 1
+    for column in range(min(rows, beats)):
+        each, when = [loop(len(range(column, beats, rows)), rows * pitch)], at + column * pitch
+        if step:
+            b.issue("row_bus", when, each, row_from=FROM_UP, row_to=column)
+        fields = {"row_from": FROM_PE, "row_column": column, "row_slot": ring.slot}
+        fields |= {"row_to": ALL_COLUMNS} if last else {"row_to": NOWHERE, "row_send": UP}
+        b.issue("row_bus", when + ring.out, each, **fields)
+    for group in range(ring.groups):
+        when = at + group * rows * pitch + 1
+        own = LATCH + 2 + (step * ring.groups + group) % 2
+        soonest = max(ring.ready(step, group), ring.used.get(own, 0))
+        word = layout.reduced + step % 2 * ring.groups
+        if not ring.plan.levels:
+            word = layout.sums + (ring.layer.chunks - 1 - step) * ring.layer.chunk
+        b.load_within(soonest, when - 1, word + group, own)
+        count = min(rows, beats - group * rows)
+        ring.used[own] = when + (count - 1) * pitch
+        fields = {"fma_a": ROW, "fma_b": ONE, "fma_c": own} if step else {"fma_a": own, "fma_b": ONE, "fma_c": ZERO}
+        if last:
+            gate = LATCH + group % 2
+            b.load_within(max(at - pitch, ring.used.get(gate, 0)), when - 1, layout.own[index - 1] + group, gate)
+            ring.used[gate] = ring.used[own]
+            fields |= {"fma_flags": SLOPE, "fma_gate": gate}
+        b.issue("fma", when, [loop(count, pitch)], **fields)
