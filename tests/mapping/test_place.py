@@ -103,8 +103,8 @@ def test_rules_that_are_not_placed(rule, message: str) -> None:
 
 
 def test_requests_that_are_not_placed() -> None:
-    with pytest.raises(UsageError, match="--mapping must be one of best, got 'paper'"):
-        place(sgd()(SMALL), PAPER_A, mapping="paper")
+    with pytest.raises(UsageError, match="--mapping must be one of best, paper, got 'worst'"):
+        place(sgd()(SMALL), PAPER_A, mapping="worst")
     with pytest.raises(UsageError, match="pe_rows must be a power of two for a simulation, got 3"):
         place(sgd()(SMALL), replace(PAPER_A, pe_rows=3))
     with pytest.raises(UsageError, match="activation must be relu for a simulation, got 'tanh'"):

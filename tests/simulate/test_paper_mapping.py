@@ -104,7 +104,6 @@ def test_sgd_takes_the_time_of_fig_10(network: Network, machine: Machine, printe
     assert of_peak == pytest.approx(printed, abs=0.03)
 
 
-@pytest.mark.slow
 def test_sgd_on_the_papers_large_network_and_its_machine() -> None:
     agree(LARGE, PAPER_B, sgd(), 2, 5, 1)
 

@@ -1,19 +1,21 @@
 """Reduction inside a core: N words of each PE of a line (a row or a column) become one, over the neighbour links.
 
-The paper reduces with links in log2(N) steps. PEs exchange words across the highest bit of their place in the line,
-then the next: first N / 2 words, then half of that; PE x ends up with the sum of word x. An exchange takes its hops.
+The paper reduces with links in log2(N) steps. PEs exchange words with their direct neighbours, those that differ in the
+lowest bit of their place in the line, then across the next bit: first N / 2 words, then half of that; PE x ends up with
+the sum of word x. An exchange takes its hops.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import READ, Builder, loop
 from caterpillar.mapping.isa import (
     LATCH,
     LINK,
+    NONE,
     ONE,
     REGISTER,
     XOR_COLUMN,
@@ -26,17 +28,28 @@ from caterpillar.mapping.isa import (
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """An exchange of `words` words across a bit, from cycle `start` on, `spacing` cycles apart."""
+    """An exchange of `words` words across a bit, from cycle `start` on, `spacing` cycles apart.
 
+    number: of the bit in the PE's place. PE x keeps what is x xor a multiple of 2^(number + 1); it lies in register
+    multiple / 2 (of the first level: in MEM B), what it sends 2^number further.
+    """
+
+    number: int
     bit: int
     words: int
     start: int
     spacing: int
     hops: int
 
-    def add(self, number: int) -> int:
-        """The cycle in which the number-th word that came is added."""
-        return self.start + number * self.spacing + self.hops
+    def add(self, k: int) -> int:
+        """The cycle in which the k-th word that came is added."""
+        return self.start + k * self.spacing + self.hops
+
+    def registers(self, k: int) -> tuple[int, int]:
+        """The number of the register that the k-th word is added to, and of the one that is sent meanwhile."""
+        step = 1 << self.number
+        kept = (self.words - 1 - k) * step  # from the last on: what is sent next comes first
+        return kept, kept + step // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +82,12 @@ class Halving:
         """For each register the cycle of the first addition into it, and of the last use."""
         begin: dict[int, int] = {}
         last: dict[int, int] = {}
-        for number, level in enumerate(self.levels):
+        for level in self.levels:
             for k in range(level.words):
-                kept, sent = level.words - 1 - k, 2 * level.words - 1 - k
+                kept, sent = level.registers(k)
                 begin.setdefault(kept, level.add(k))
                 last[kept] = level.add(k)
-                if number:
+                if level.number:
                     last[sent] = level.add(k) - level.hops
         return [(begin[register], last[register]) for register in begin]
 
@@ -87,39 +100,45 @@ class Halving:
         if not self.levels:
             b.memory_b(READ, start + self.pitch - 1, loops, sums, LATCH)
             b.issue("fma", start + self.pitch, plain, fma_a=LATCH, fma_b=ONE, fma_c=ZERO, fma_flags=flags)
-        for number, level in enumerate(self.levels):
-            words, spacing, at = level.words, level.spacing, start + level.start
-            sent, kept, step = REGISTER + 2 * words - 1, REGISTER + words - 1, -1
-            if number == 0:
-                sent, kept, step = LATCH, LATCH + 1, 0
-                each = [*loops, loop(words, spacing, offset=-1)]
-                b.memory_b(READ, at - 1, each, sums, LATCH, mode=self.mode, offset=2 * words - 1)
-                b.memory_b(READ, at + level.hops - 1, each, sums, LATCH + 1, mode=self.mode, offset=words - 1)
-            b.issue("link", at, [*plain, loop(words, spacing, link_slot=step)], link_bit=level.bit, link_slot=sent)
-            fields = {"fma_a": LINK, "fma_b": ONE, "fma_c": kept}
-            fields |= {"fma_to": REGISTER + words - 1} if words > 1 else {"fma_flags": flags}
-            each = [*plain, loop(words, spacing, fma_c=step, fma_to=-1)]
-            b.issue("fma", start + level.add(0), each, **fields)
+        for level in self.levels:
+            at = start + level.start
+            kept, sent = level.registers(0)
+            step = -1 << level.number if level.number else 0
+            if level.number == 0:
+                each, top = [*loops, loop(level.words, level.spacing, offset=-2)], 2 * level.words - 1
+                b.memory_b(READ, at - 1, each, sums, LATCH, mode=self.mode, offset=top)
+                b.memory_b(READ, at + level.hops - 1, each, sums, LATCH + 1, mode=self.mode, offset=top - 1)
+            each = [*plain, loop(level.words, level.spacing, link_slot=step)]
+            slot, c = (REGISTER + sent, REGISTER + kept) if level.number else (LATCH, LATCH + 1)
+            b.issue("link", at, each, link_bit=level.bit, link_slot=slot)
+            each = [*plain, loop(level.words, level.spacing, fma_c=step, fma_to=-1 << level.number)]
+            target, last = (REGISTER + kept, 0) if level.words > 1 else (NONE, flags)
+            b.issue("fma", start + level.add(0), each, fma_a=LINK, fma_b=ONE, fma_c=c, fma_to=target, fma_flags=last)
 
 
 def halving(machine: Machine, *, rows: bool, pitch: int = 1) -> Halving:
     """The exchanges along the rows of PEs, or the columns."""
     bits = machine.pe_rows.bit_length() - 1
     levels: list[Level] = []
-    ready: list[int] = []  # of each word that the level before has made
+    ready: dict[int, int] = {}  # when each register's sum is there
     words, free = machine.pe_rows // 2, 1
-    for number in range(bits - 1, -1, -1):
+    for number in range(bits):
         bit = number + (0 if rows else bits)
         hops = link_hops(machine, bit)
-        spacing = -(-hops // pitch) * pitch
+        level = Level(number, bit, words, 0, -(-hops // pitch) * pitch, hops)
         start = free
-        if ready:
-            sends = max(ready[words + x] - (words - 1 - x) * spacing for x in range(words))
-            adds = max(ready[x] - (words - 1 - x) * spacing - hops for x in range(words))
-            start = max(free, sends, adds)
+        for k in range(words if levels else 0):
+            kept, sent = level.registers(k)
+            start = max(start, ready[sent] - k * level.spacing, ready[kept] - level.add(k))
         start += -(start + hops) % pitch
-        levels.append(Level(bit, words, start, spacing, hops))
-        ready = [levels[-1].add(words - 1 - x) + machine.fma_latency for x in range(words)]
-        free = start + (words - 1) * spacing + hops
+        levels.append(replace(level, start=start))
+        ready = {levels[-1].registers(k)[0]: levels[-1].add(k) + machine.fma_latency for k in range(words)}
+        free = start + (words - 1) * level.spacing + hops
         words //= 2
     return Halving(machine=machine, mode=XOR_ROW if rows else XOR_COLUMN, pitch=pitch, levels=tuple(levels))
+
+
+def reversed_bits(machine: Machine) -> list[int]:
+    """For each place in a line the number of its sum, in an order that adds the halves of them all, then of those."""
+    bits = machine.pe_rows.bit_length() - 1
+    return [sum((place >> k & 1) << (bits - 1 - k) for k in range(bits)) for place in range(machine.pe_rows)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.isa import FIFO_BEATS
 from caterpillar.mapping.paper.backward import update_registers
+from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
 from caterpillar.mapping.paper.tick import sample_tick
 from caterpillar.mapping.schedule import Schedule
@@ -42,7 +41,7 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         rule=program.rule,
         mapping="paper",
         layout=layout,
-        order=_order(layout),
+        order=_order(layout, machine),
         steady=sample_tick(layout, machine),
         sample_beats=beats,
         sram_beats=beats,
@@ -78,24 +77,27 @@ def _bounds(layer: PaperLayer, cores: int) -> tuple[int, ...]:
     return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
 
 
-def _order(layout: PaperLayout) -> Order:
+def _order(layout: PaperLayout, machine: Machine) -> Order:
     cores, rows = layout.cores, layout.rows
-    bounds = [_bounds(layer, cores) for layer in layout.layers]
-    first = layout.layers[0]
-    orders = [GemvOrder(bounds=bounds[0], forward_lanes=rows * first.ways, forward_combine="tree")]
-    for (before, mine), layer in zip(pairwise(bounds), layout.layers[1:], strict=True):
-        owner = tuple(core for core in range(cores) for _ in range(before[core], before[core + 1]))
-        lanes = rows * layer.ways
+    name = reversed_bits(machine)
+    orders: list[GemvOrder] = []
+    before = (0, layout.layers[0].inputs)  # the first layer's inputs are one chunk
+    for layer in layout.layers:
+        chunk = [core for core in range(len(before) - 1) for _ in range(before[core], before[core + 1])]
+        within = [i - before[core] for i, core in enumerate(chunk)]
+        bounds = _bounds(layer, cores)
         orders.append(
             GemvOrder(
-                bounds=mine,
-                forward_lanes=lanes,
+                bounds=bounds,
+                forward_lanes=rows * layer.ways,
                 forward_combine="tree",
-                forward_first=tuple(start % before[-1] for start in before[:-1]),
-                input_bounds=before if any(start % lanes for start in before[:-1]) else None,
+                forward_first=tuple(start % before[-1] for start in before[:-1]) if orders else None,
+                forward_sums=tuple(o // rows % layer.ways * rows + name[o % rows] for o in within),
                 backward_lanes=rows,
                 backward_combine="tree",
-                backward_first=tuple((core + 1) % cores for core in owner),
+                backward_first=tuple((core + 1) % cores for core in chunk) if orders else None,
+                backward_sums=tuple(name[j % rows] for j in range(layer.outputs)),
             )
         )
+        before = bounds
     return Order(layers=tuple(orders), feedback=(None,) * len(orders))
