@@ -84,7 +84,7 @@ def test_rows_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = json.loads((tmp_path / "out" / "rows.json").read_text())["rows"]
     assert [row.as_dict() for row in rows] == stored
     promised = {"artifact", "case", "rule", "quantity", "unit", "paper", "ours", "source", "verdict", "note"}
-    assert all(promised | {"difference"} == set(row) for row in stored)
+    assert all(promised | {"difference", "paper_mapping", "best_mapping"} == set(row) for row in stored)
     assert {row["artifact"] for row in stored} == {"area", "table2", "fig10", "text", "fig5"}
 
 

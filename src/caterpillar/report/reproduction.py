@@ -20,7 +20,9 @@ TITLES = {
     "text": "What the text says",
     "fig5": "Fig. 5: epochs to an accuracy",
 }
-COLUMNS = ("case", "rule", "quantity", "unit", "paper", "ours", "difference", "verdict")
+NUMBERS = ("paper", "ours", "difference")
+EXECUTED = ("paper mapping", "best mapping")  # the same as micro-programs take it
+COLUMNS = ("case", "rule", "quantity", "unit", *NUMBERS, "verdict", *EXECUTED)
 STYLES: dict[Verdict, str] = {"reproduced": "", "differs": "red", "paper-contradicts-itself": "yellow"}
 NOT_THERE = "–"
 
@@ -33,7 +35,7 @@ def reproduction_tables(rows: Sequence[Row]) -> list[Table]:
     for artifact, some in by_artifact(rows).items():
         table = Table(title=TITLES[artifact], title_justify="left")
         for column in COLUMNS:
-            table.add_column(column, justify="right" if column in ("paper", "ours", "difference") else "left")
+            table.add_column(column, justify="right" if column in (*NUMBERS, *EXECUTED) else "left")
         for row in some:
             table.add_row(*cells(row), style=STYLES[row.verdict])
         tables.append(table)
@@ -51,7 +53,7 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = ["# The paper's values beside ours", ""]
     for artifact, some in by_artifact(rows).items():
         lines += [f"## {TITLES[artifact]}", ""]
-        lines += ["| " + " | ".join((*COLUMNS, "note")) + " |", "|---|---|---|---|--:|--:|--:|---|---|"]
+        lines += ["| " + " | ".join((*COLUMNS, "note")) + " |", "|---|---|---|---|--:|--:|--:|---|--:|--:|---|"]
         lines += ["| " + " | ".join((*cells(row), row.note)) + " |" for row in some]
         lines.append("")
     return "\n".join(lines)
@@ -82,7 +84,8 @@ def by_artifact(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def cells(row: Row) -> tuple[str, ...]:
     """A row's columns as text."""
     numbers = (_number(row.paper), _number(row.ours), _number(row.difference, sign=True))
-    return (row.case, row.rule or NOT_THERE, row.quantity, row.unit, *numbers, row.verdict)
+    executed = (_number(row.paper_mapping), _number(row.best_mapping))
+    return (row.case, row.rule or NOT_THERE, row.quantity, row.unit, *numbers, row.verdict, *executed)
 
 
 def _number(value: float | None, *, sign: bool = False) -> str:

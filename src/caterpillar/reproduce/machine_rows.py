@@ -1,9 +1,11 @@
-"""Area, Table 2, Fig. 10 and what the text says of them: the paper's value beside the estimate's.
+"""Area, Table 2, Fig. 10 and what the text says of them: the paper's value beside the estimate's and the executed ones.
 
 On the paper's own basis: energy leaves out the first layer's input error, time counts it, as its figures do.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from caterpillar.checks import Infeasible
 from caterpillar.cost import PAPER, area_mm2
@@ -11,6 +13,7 @@ from caterpillar.estimate import Estimate, estimate
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import MACHINES, Machine
 from caterpillar.network import Network
+from caterpillar.reproduce.executed import MAPPINGS, Executed, executed
 from caterpillar.reproduce.paper import cases, epochs_to, paper, rule_of_label, tolerance, unit
 from caterpillar.reproduce.rows import Row, judge
 
@@ -36,7 +39,9 @@ def table2_rows() -> list[Row]:
             note = ""
             if elsewhere is not None:
                 note = f"Table 2 prints {printed['value']}; the energy model that fits Figs. 6-8 gives {elsewhere}"
-            rows.append(_row("table2", case, label, "gflops_per_watt", printed["value"], ours, elsewhere, note))
+            row = _row("table2", case, label, "gflops_per_watt", printed["value"], ours, elsewhere, note)
+            both = (executed(network, label, machine, mapping) for mapping in MAPPINGS)
+            rows.append(_with_executed(row, [one and one.gflops_per_watt for one in both]))
     return rows
 
 
@@ -52,10 +57,31 @@ def fig10_rows() -> list[Row]:
                 note = _fig10_note(answer)
                 peak = 2 * machine.pes * machine.clock_hz / 1e9 / _area(machine)
                 density = None if percent is None else percent / 100 * peak
-                for quantity, ours in (("percent_of_peak", percent), ("gflops_per_mm2", density)):
-                    printed = figure[quantity][case][group]
-                    rows.append(_row("fig10", case, label, quantity, printed, ours, None, note))
+                both = [executed(network, label, machine, mapping) for mapping in MAPPINGS]
+                speeds = [one and _of_peak(answer, one.cycles_per_sample) for one in both]
+                for quantity, ours, scale in (
+                    ("percent_of_peak", percent, 1.0),
+                    ("gflops_per_mm2", density, peak / 100),
+                ):
+                    row = _row("fig10", case, label, quantity, figure[quantity][case][group], ours, None, note)
+                    row = _with_executed(row, [speed and speed * scale for speed in speeds])
+                    rows.append(replace(row, note=_useful(note, both)) if quantity == "percent_of_peak" else row)
     return rows
+
+
+def _of_peak(answer: Estimate | Infeasible, cycles_per_sample: float) -> float | None:
+    """MACs that the paper times / (PEs x cycles executed), in percent."""
+    return 100 * answer.compute_cycles / cycles_per_sample if isinstance(answer, Estimate) else None
+
+
+def _with_executed(row: Row, values: list[float | None]) -> Row:
+    return replace(row, paper_mapping=values[0], best_mapping=values[1])
+
+
+def _useful(note: str, both: list[Executed | None]) -> str:
+    """The note, and the executed utilizations, which count useful MACs only."""
+    shares = [f"{mapping} {one.utilization:.1%}" for mapping, one in zip(MAPPINGS, both, strict=True) if one]
+    return f"{note}; executed, useful MACs only: {', '.join(shares)}" if shares else note
 
 
 def _fig10_note(answer: Estimate | Infeasible) -> str:

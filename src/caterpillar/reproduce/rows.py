@@ -16,6 +16,7 @@ class Row:
 
     case: A, B (machines), N1, N2, N3 or a network's name. rule: sgd, cp, mbgd50, ...; empty where none takes part.
     paper, ours: None where there is no value (never reached; does not fit). source: where ours comes from.
+    paper_mapping, best_mapping: the same as the micro-programs of each mapping take it; None where there are none.
     """
 
     artifact: str
@@ -28,6 +29,8 @@ class Row:
     source: str
     verdict: Verdict
     note: str = ""
+    paper_mapping: float | None = None
+    best_mapping: float | None = None
 
     @property
     def difference(self) -> float | None:
