@@ -59,15 +59,17 @@ def cost(
         raise UsageError(f"--{described[0]} describes a run: it goes with --sensitivity")
     table = parse_prices(prices, volts).of(target)
     runs: Runs = {}
+    missing: dict[tuple[str, str], str] = {}
     if sensitivity:
         work = (network or options.DEFAULT_NETWORK, rule or options.DEFAULT_RULE, 1 if batch is None else batch)
-        runs = _runs(target, table, *work, mapping or "paper")
+        runs, missing = _runs(target, table, *work, mapping or "paper")
     answer = runs.get((table.name, mapping or "paper"))
     document = _document(target, table, volts, answer)
     if answer is not None:
         of_table = {way: run for (name, way), run in runs.items() if name == table.name}
         document["pj_per_mac"] = {way: _per_mac(run, run.energy_pj) for way, run in of_table.items()}
         document["pj_per_mac_by_phase"] = {way: _per_mac(run, run.phase_pj) for way, run in of_table.items()}
+        document["no_run"] = {way: why for (name, way), why in missing.items() if name == table.name}
     if out is not None:
         document["files"] = _pictures(target, table, answer, runs, out)
     if json:
@@ -78,6 +80,8 @@ def cost(
             print_sensitivity("a sample", answer.counts, table)
             _print_mappings("component", document["pj_per_mac"])
             _print_mappings("phase", document["pj_per_mac_by_phase"])
+            for way, why in document["no_run"].items():
+                typer.echo(f"no run by the {way} mapping: {why}")
         for name in document.get("files", ()):
             typer.echo(f"wrote {name}")
 
@@ -86,8 +90,10 @@ def _per_mac(run: Evaluation, parts: dict[str, float]) -> dict[str, float]:
     return {name: pj / run.macs_per_sample for name, pj in parts.items()}
 
 
-def _runs(machine: Machine, table: Prices, network: str, rule: str, batch: int, mapping: str) -> Runs:
-    """The run asked for, and by the other mapping and under the other shipped tables wherever they can say."""
+def _runs(
+    machine: Machine, table: Prices, network: str, rule: str, batch: int, mapping: str
+) -> tuple[Runs, dict[tuple[str, str], str]]:
+    """The run asked for, by the other mapping and under the other shipped tables; or why there is none."""
     from caterpillar.checks import Infeasible, UsageError
     from caterpillar.cost import SHIPPED, parse_prices
     from caterpillar.evaluate import MAPPINGS, evaluate
@@ -99,15 +105,19 @@ def _runs(machine: Machine, table: Prices, network: str, rule: str, batch: int, 
     if isinstance(asked, Infeasible):
         raise UsageError(f"--sensitivity: {net.name}, {learning.label} on {machine.name} does not fit: {asked}")
     runs: Runs = {}
+    missing: dict[tuple[str, str], str] = {}
     for pricing in (table, *(parse_prices(name) for name in SHIPPED if name != table.name)):
         for way in MAPPINGS:
             try:
                 answer = evaluate(net, learning, machine, mapping=way, prices=pricing)
-            except UsageError:  # of another node, no such memory, or a rule that the mapping does not know
+            except UsageError as error:  # of another node, no such memory, or a rule that the mapping does not know
+                missing[pricing.name, way] = str(error)
                 continue
-            if not isinstance(answer, Infeasible):
+            if isinstance(answer, Infeasible):
+                missing[pricing.name, way] = f"does not fit: {answer}"
+            else:
                 runs[answer.prices, way] = answer
-    return runs
+    return runs, missing
 
 
 def _document(machine: Machine, table: Prices, volts: float | None, answer: Evaluation | None) -> dict[str, Any]:

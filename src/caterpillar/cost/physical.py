@@ -92,7 +92,9 @@ def horowitz(machine: Machine) -> Prices:
     Raises UsageError besides at other nodes than 45 nm and for memories outside of 8 KB to 1 MB.
     """
     if machine.node_nm != 45:
-        raise UsageError(f"horowitz prices are of 45 nm; machine {machine.name} has node_nm {machine.node_nm}")
+        raise UsageError(
+            f"horowitz prices are of 45 nm; machine {machine.name} has node_nm {machine.node_nm}: use cacti"
+        )
     local = _cache(machine.pe_sram_bytes, machine.pe_sram_word_bits, "pe_sram_bytes")
     off_core = Price(value=0.0, source="no off-core SRAM")
     if machine.core_sram_bytes:
