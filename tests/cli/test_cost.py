@@ -49,7 +49,7 @@ def test_both_mappings_side_by_side(run):
     )
     assert best["pe_memory"] < paper["pe_memory"]  # it keeps one operand of each multiply-add in a latch
     small = run("cost", "paper-a", "--sensitivity", "--network", "2500-2000-1500-1000-500-10", "--json").document
-    assert set(small["pj_per_mac"]) == {"paper"}
+    assert {"paper"} <= set(small["pj_per_mac"]) <= {"paper", "paper, executed"}
     assert small["no_run"]["best"].startswith("does not fit: MEM A of a PE needs")
     printed = run("cost", "paper-a", "--sensitivity").out
     assert "pJ a useful MAC by component and mapping" in printed

@@ -37,12 +37,14 @@ def test_json_document_and_trace(run, tmp_path):
     assert {event["ph"] for event in json.loads(trace.read_text())["traceEvents"]} == {"M", "X", "C"}
 
 
-def test_late_reads_and_energy_are_those_of_evaluate(run):
+@pytest.mark.parametrize("mapping", ["best", "paper"])
+def test_late_reads_and_energy_are_those_of_evaluate(run, mapping):
     """A sample more costs what evaluate says of a sample, to the last cycle."""
     network = parse_network("20-10-10")
+    asked = ("simulate", *SMALL[:2], "--mapping", mapping)
     for prices in ("cacti", "paper"):
-        ran = [run("simulate", *SMALL[:2], "--samples", n, "--prices", prices, "--json").document for n in (2, 3)]
-        answer = evaluate(network, sgd(), PAPER_A, mapping="best", prices=parse_prices(prices))
+        ran = [run(*asked, "--samples", n, "--prices", prices, "--json").document for n in (2, 3)]
+        answer = evaluate(network, sgd(), PAPER_A, mapping=mapping, prices=parse_prices(prices), executed=True)
         assert isinstance(answer, Evaluation)
         late = ran[1]["late_read_cycles"] - ran[0]["late_read_cycles"]
         assert late == ran[1]["late_read_cycles_per_sample"] == answer.cycles["memory"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from caterpillar.evaluate import Evaluation
     from caterpillar.machine import Machine
 
-Runs = dict[tuple[str, str], "Evaluation"]  # by (prices, mapping)
+Runs = dict[tuple[str, str], "Evaluation"]  # by prices and evaluate.WAYS
 MEMORY_COMPONENTS = ("pe_memory", "core_memory")
 
 MachineArgument = Annotated[str, typer.Argument(help="A preset (see caterpillar machines) or a TOML file.")]
@@ -25,7 +25,7 @@ Sensitivity = Annotated[
     bool,
     typer.Option(
         "--sensitivity",
-        help="Also a run's energy: which price's range moves it most, and where it goes by either mapping.",
+        help="Also a run's energy: which price's range moves it most, and where it goes by each mapping.",
     ),
 ]
 
@@ -45,7 +45,7 @@ def cost(
     """Area and peak power of a machine by component, what each event costs and how sure that is.
 
     With --sensitivity, the energy of a run (--network, --rule, --batch, --mapping), too. --out writes the floorplan to
-    scale, and with --sensitivity a tornado plot of the run and its energy by either mapping under every table.
+    scale, and with --sensitivity a tornado plot of the run and its energy by each mapping under every table.
     """
     from caterpillar.checks import UsageError
     from caterpillar.cli.output import print_json
@@ -81,7 +81,7 @@ def cost(
             _print_mappings("component", document["pj_per_mac"])
             _print_mappings("phase", document["pj_per_mac_by_phase"])
             for way, why in document["no_run"].items():
-                typer.echo(f"no run by the {way} mapping: {why}")
+                typer.echo(f"no run by mapping {way}: {why}")
         for name in document.get("files", ()):
             typer.echo(f"wrote {name}")
 
@@ -93,10 +93,10 @@ def _per_mac(run: Evaluation, parts: dict[str, float]) -> dict[str, float]:
 def _runs(
     machine: Machine, table: Prices, network: str, rule: str, batch: int, mapping: str
 ) -> tuple[Runs, dict[tuple[str, str], str]]:
-    """The run asked for, by the other mapping and under the other shipped tables; or why there is none."""
+    """The run asked for, by every mapping and under every shipped table; or why there is none."""
     from caterpillar.checks import Infeasible, UsageError
     from caterpillar.cost import SHIPPED, parse_prices
-    from caterpillar.evaluate import MAPPINGS, evaluate
+    from caterpillar.evaluate import WAYS, evaluate
     from caterpillar.network import parse_network
     from caterpillar.rules import parse_rule
 
@@ -107,9 +107,9 @@ def _runs(
     runs: Runs = {}
     missing: dict[tuple[str, str], str] = {}
     for pricing in (table, *(parse_prices(name) for name in SHIPPED if name != table.name)):
-        for way in MAPPINGS:
+        for way, (placed, executed) in WAYS.items():
             try:
-                answer = evaluate(net, learning, machine, mapping=way, prices=pricing)
+                answer = evaluate(net, learning, machine, mapping=placed, prices=pricing, executed=executed)
             except UsageError as error:  # of another node, no such memory, or a rule that the mapping does not know
                 missing[pricing.name, way] = str(error)
                 continue
@@ -172,7 +172,7 @@ def _pictures(machine: Machine, table: Prices, run: Evaluation | None, runs: Run
         if run is not None:
             files += [out / "tornado.svg", out / "energy.svg"]
             title = f"{run.network.name}, {run.rule} on {machine.name}"
-            bars = [(f"{prices} prices,\n{mapping} mapping", one) for (prices, mapping), one in runs.items()]
+            bars = [(f"{prices} prices,\n{mapping}", one) for (prices, mapping), one in runs.items()]
             swings = sensitivity(run.counts, table)
             save_tornado(
                 f"{title} ({table.name} prices, {run.mapping} mapping)", run.energy_pj_per_sample, swings, files[1]
@@ -211,7 +211,7 @@ def _print_mappings(what: str, shares: dict[str, dict[str, float]]) -> None:
         if any(parts[component] for parts in shares.values())
     ]
     rows.append(("total", *(f"{sum(parts.values()):.3f}" for parts in shares.values())))
-    print_table(f"pJ a useful MAC by {what} and mapping", (what, *(f"{way} mapping" for way in shares)), rows)
+    print_table(f"pJ a useful MAC by {what} and mapping", (what, *shares), rows)
 
 
 def _plain(name: str) -> str:

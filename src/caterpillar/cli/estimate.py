@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from caterpillar.cli.sensitivity import print_sensitivity, sensitivity_document
 
 if TYPE_CHECKING:
     from caterpillar.evaluate import Evaluation
+
+Executed = Annotated[
+    bool, typer.Option("--executed", help="Mapping paper, too, as simulate executes it and not by the paper's algebra.")
+]
 
 # What JSON says as null of a machine that the network does not fit.
 UNKNOWN = (
@@ -40,6 +44,7 @@ def estimate(
     volts: options.Volts = None,
     sensitivity: options.Sensitivity = False,
     numerics: options.MachineNumerics = "fp16",
+    executed: Executed = False,
     json: options.Json = False,
 ) -> None:
     """Cycles, energy and area of training, a sample, in closed form.
@@ -56,7 +61,7 @@ def estimate(
 
     net, learning = parse_network(network), parse_rule(rule, batch=batch, momentum=momentum)
     target, table = parse_machine(machine), parse_prices(prices, volts)
-    answer = evaluate(net, learning, target, mapping=mapping, prices=table, numerics=numerics)
+    answer = evaluate(net, learning, target, mapping=mapping, prices=table, numerics=numerics, executed=executed)
     if isinstance(answer, Infeasible):
         if json:
             known: dict[str, object] = {
@@ -67,6 +72,7 @@ def estimate(
                 "batch": learning.batch,
                 "machine": target.name,
                 "mapping": mapping,
+                "executed": executed or mapping == "best",
                 "prices": table.name,
                 "numerics": numerics,
                 "fits": False,
@@ -90,7 +96,8 @@ def _print(answer: Evaluation) -> None:
     from caterpillar.cli.output import print_shares, print_table, uj_and_range
 
     name = answer.rule if answer.batch == 1 else f"{answer.rule}, batch {answer.batch},"
-    title = f"{answer.network.name}, {name} on {answer.machine.name} ({answer.mapping} mapping, {answer.prices} prices)"
+    way = f"{answer.mapping} mapping{' as executed' if answer.executed else ''}, {answer.prices} prices"
+    title = f"{answer.network.name}, {name} on {answer.machine.name} ({way})"
     figures = [
         ("fits in local memory", "yes" if answer.fits else f"no, {answer.off_core_words:,} words are off-core", ""),
         ("useful MACs a sample", f"{answer.macs_per_sample:,}", ""),

@@ -41,6 +41,7 @@ def evaluate_columns(
         batch=rule.batch,
         machine=machines,
         mapping=mapping,
+        executed=False,
         prices=prices.name,
         numerics=numerics,
         fits=answer.fits,

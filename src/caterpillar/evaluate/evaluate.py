@@ -20,6 +20,7 @@ from caterpillar.rules import Rule
 
 MAPPINGS = ("paper", "best")
 SWEEP_MAPPINGS = ("paper",)  # those whose closed forms also take arrays of machines
+WAYS = {"paper": ("paper", False), "paper, executed": ("paper", True), "best": ("best", True)}  # mapping, executed
 NUMERICS = ("fp16",)  # events count 16-bit words and half-precision multiply-adds
 
 
@@ -31,12 +32,14 @@ def evaluate(
     mapping: str = "paper",
     prices: Pricing = PAPER,
     numerics: str = "fp16",
+    executed: bool = False,
 ) -> Evaluation | Infeasible:
     """What it takes to train a network by a rule on a machine, a sample; or what does not fit, by how much.
 
     mapping: how the work is placed: "paper" by the paper's closed forms; "best" by the schedule that the simulator
     executes and whose closed forms equal it (all weights lie in the PEs; sgd, fa and dfa of one sample so far).
-    prices: what events cost and blocks occupy. numerics: "fp16".
+    prices: what events cost and blocks occupy. numerics: "fp16". executed: mapping "paper", too, by the schedule that
+    the simulator executes, where it has one.
     Raises UsageError for another mapping or numerics, for what a mapping cannot place, for a price table of another
     node than the machine, and where no circuit of a price model keeps up with the machine's clock.
     """
@@ -44,7 +47,8 @@ def evaluate(
     table = prices.of(machine)
     area = area_mm2(machine, table)
     program = rule(network)
-    answer = _scheduled(program, machine, table) if mapping == "best" else _closed_form(program, machine, table)
+    executed = executed or mapping == "best"
+    answer = _scheduled(program, machine, table, mapping) if executed else _closed_form(program, machine, table)
     if isinstance(answer, Infeasible):
         return answer
     waiting = {phase: Counters(pe_cycles=machine.pes * cycles) for phase, cycles in answer.late.items()}
@@ -56,6 +60,7 @@ def evaluate(
         batch=rule.batch,
         machine=machine,
         mapping=mapping,
+        executed=executed,
         prices=table.name,
         numerics=numerics,
         fits=answer.off_core_words == 0,
@@ -98,12 +103,12 @@ def _closed_form(program: Program, machine: Machine, prices: Prices) -> _Answer 
     )
 
 
-def _scheduled(program: Program, machine: Machine, prices: Prices) -> _Answer | Infeasible:
-    """Mapping best: a sample's share of a steady tick. Cycles by kind of stretch, events by phase."""
+def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str) -> _Answer | Infeasible:
+    """By a mapping's schedule: a sample's share of a steady tick. Cycles by kind of stretch, events by phase."""
     from caterpillar.estimate.schedule import predict  # numpy is slow to import
     from caterpillar.mapping import place
 
-    schedule = place(program, machine, mapping="best")
+    schedule = place(program, machine, mapping=mapping)
     if isinstance(schedule, Infeasible):
         return schedule
     tick, share = predict(schedule).tick, 1 / schedule.batch

@@ -16,6 +16,7 @@ class Evaluation:
     """A learning rule training a network on a machine, per sample of the steady state.
 
     rule and batch: its name and its samples a batch. mapping, prices, numerics: names.
+    executed: whether it is of a schedule that the simulator executes, or of closed forms that have none.
     fits: whether weights, activations and errors lie in the PEs' local memories; if not, the rest of the weights is
     streamed from the cores' off-core SRAMs.
     macs_per_sample: useful multiply-adds; the first layer's input error and padding are left out.
@@ -33,6 +34,7 @@ class Evaluation:
     batch: int
     machine: Machine
     mapping: str
+    executed: bool
     prices: str
     numerics: str
     fits: bool
@@ -107,6 +109,7 @@ class Evaluation:
             "batch": self.batch,
             "machine": self.machine.name,
             "mapping": self.mapping,
+            "executed": self.executed,
             "prices": self.prices,
             "numerics": self.numerics,
             "fits": self.fits,

@@ -8,7 +8,7 @@ from functools import cache
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import CACTI, HOROWITZ, PAPER, Prices, Pricing, areas, sensitivity
 from caterpillar.cost.technology.scaling import LOGIC_V
-from caterpillar.evaluate import MAPPINGS, Evaluation, evaluate
+from caterpillar.evaluate import WAYS, Evaluation, evaluate
 from caterpillar.machine import MACHINES, PAPER_A
 from caterpillar.report.cost_tables import COMPARED, plain, table
 from caterpillar.reproduce.paper import cases, epochs_to, paper, rule_of_label
@@ -83,9 +83,9 @@ def mappings() -> str:
     rows = []
     for case, label in COMPARED:
         for name in ("cacti", "paper"):
-            for mapping in MAPPINGS:
-                run = _try(case, label, mapping, name)
-                head = (f"{label} on {case}", name, mapping)
+            for way in WAYS:
+                run = _try(case, label, way, name)
+                head = (f"{label} on {case}", name, way)
                 if isinstance(run, str):
                     if name == "cacti":
                         rows.append((*head, run, *[""] * (len(PARTS) + 2)))
@@ -99,12 +99,12 @@ def phases() -> str:
     """The same by phase, cacti prices."""
     rows = []
     for case, label in COMPARED:
-        for mapping in MAPPINGS:
-            run = _try(case, label, mapping, "cacti")
+        for way in WAYS:
+            run = _try(case, label, way, "cacti")
             if not isinstance(run, str):
                 shares = [f"{pj / run.macs_per_sample:.2f}" for pj in run.phase_pj.values()]
                 total = f"{run.energy_pj_per_sample / run.macs_per_sample:.2f}"
-                rows.append((f"{label} on {case}", mapping, *shares, total))
+                rows.append((f"{label} on {case}", way, *shares, total))
     return table(("", "mapping", *map(plain, run_phases()), "sum"), rows)
 
 
@@ -153,11 +153,11 @@ def contradictions() -> str:
     return table(("", "a sentence or Table 2", "its bars", *(f"`{name}`" for name in TABLES)), rows)
 
 
-def run_of(case: str, label: str, mapping: str, name: str) -> Evaluation:
-    """A rule (its label) on a case by a mapping under a table of TABLES. Raises UsageError where there is no run."""
-    answer = _try(case, label, mapping, name)
+def run_of(case: str, label: str, way: str, name: str) -> Evaluation:
+    """A rule (its label) on a case in one of WAYS under a table of TABLES. Raises UsageError where there is no run."""
+    answer = _try(case, label, way, name)
     if isinstance(answer, str):
-        raise UsageError(f"{label} on {case}, mapping {mapping}: {answer}")
+        raise UsageError(f"{label} on {case}, mapping {way}: {answer}")
     return answer
 
 
@@ -198,10 +198,11 @@ def _parts(run: Evaluation, unscaled: Prices | None = None) -> list[str]:
 
 
 @cache
-def _try(case: str, label: str, mapping: str, name: str) -> Evaluation | str:
-    network, machine = cases()[case]
+def _try(case: str, label: str, way: str, name: str) -> Evaluation | str:
+    (network, machine), (mapping, executed) = cases()[case], WAYS[way]
+    rule, prices = rule_of_label(label), TABLES[name]
     try:
-        answer = evaluate(network, rule_of_label(label), machine, mapping=mapping, prices=TABLES[name])
+        answer = evaluate(network, rule, machine, mapping=mapping, prices=prices, executed=executed)
     except UsageError as error:
         return f"not placed: {error}"
     return f"does not fit: {answer}" if isinstance(answer, Infeasible) else answer
