@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from caterpillar.cost import parse_prices
+from caterpillar.cost.control import program_bytes
 from caterpillar.datasets import load_dataset
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A
@@ -33,6 +34,7 @@ def test_json_document_and_trace(run, tmp_path):
     for component, pj in document["energy_pj"].items():
         assert sum(parts[component] for parts in document["energy_by_phase"].values()) == pytest.approx(pj)
     assert document["cycles_per_sample"] == schedule.steady.cycles
+    assert document["micro_program_bytes"] == program_bytes(schedule.steady)
     assert document["utilization"] == program.macs_per_sample / (PAPER_A.pes * schedule.steady.cycles)
     assert {event["ph"] for event in json.loads(trace.read_text())["traceEvents"]} == {"M", "X", "C"}
 

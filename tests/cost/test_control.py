@@ -8,6 +8,7 @@ from caterpillar.cost.physical import control_pj
 from caterpillar.machine import PAPER_A
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.encoding import BITS, WORD_BITS
+from caterpillar.mapping.isa import FORWARD, Instruction, Loop, MicroProgram
 from caterpillar.network import parse_network
 from caterpillar.rules import dfa, fa, sgd
 
@@ -33,18 +34,20 @@ def test_activity_is_that_of_the_executed_schedules() -> None:
     assert control.CHANGED_BITS[2] == control.pe_word_bits() - control.switch_bits()
 
 
-def test_the_store_holds_a_steady_tick() -> None:
-    """Fields at the control word's widths; 13 bits for a start, a count, a period."""
+def test_bytes_of_a_program_by_hand() -> None:
+    """Fields of 2 and 19 bits and a loop that steps the latter; a field of 1 bit. A start takes 13 bits, a loop 26."""
+    loop = Loop(count=3, period=2, strides=(("a_address", 1),))
+    first = Instruction(unit="mem_a", start=0, fields=(("a_op", 1), ("a_address", 5)), loops=(loop,), kinds=FORWARD)
+    second = Instruction(unit="fma", start=1, fields=(("fma", 1),), loops=(), kinds=FORWARD)
+    program = MicroProgram(cycles=9, instructions=(first, second), phases=())
+    assert control.program_bytes(program) == -(-((13 + 2 + 19 + 26 + 19) + (13 + 1)) // 8)
+
+
+def test_the_store_holds_a_steady_tick_of_one_sample() -> None:
     for rule in (sgd(), fa(), dfa()):
         schedule = place(rule(N1), PAPER_A)
         assert isinstance(schedule, Schedule)
-        bits = sum(
-            13
-            + sum(BITS[name] for name, _ in one.fields)
-            + sum(26 + sum(BITS[name] for name, _ in loop.strides) for loop in one.loops)
-            for one in schedule.steady.instructions
-        )
-        assert bits <= 8 * control.STORE_BYTES
+        assert control.program_bytes(schedule.steady) <= control.STORE_BYTES
         assert max(len(one.loops) for one in schedule.steady.instructions) <= control.LOOPS
 
 

@@ -148,6 +148,7 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
     from dataclasses import replace
 
     from caterpillar.cost import energy_pj, energy_range_pj
+    from caterpillar.cost.control import program_bytes
     from caterpillar.evaluate import late_reads
 
     schedule, run, bill = done.schedule, done.run, _bill(done, table)
@@ -172,6 +173,7 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
         "energy_range_pj": list(energy_range_pj(bill.counters, table)),
         "energy_by_phase": {phase: energy_pj(events, table) for phase, events in bill.phases.items()},
         "phases": [asdict(phase) for phase in schedule.steady.phases],
+        "micro_program_bytes": program_bytes(schedule.steady),
         "weights_sha256": replace(done.start, weights=run.weights).weights_sha256,
     }
 
@@ -187,6 +189,7 @@ def _phases(done: _Done) -> dict[str, Counters]:
 def _print(done: _Done, table: Prices) -> None:
     from caterpillar.cli.output import print_shares, print_table, uj_and_range
     from caterpillar.cost import energy_pj, energy_range_pj
+    from caterpillar.cost.control import STORE_BYTES, program_bytes
     from caterpillar.evaluate import late_reads
 
     schedule, run, bill = done.schedule, done.run, _bill(done, table)
@@ -195,6 +198,7 @@ def _print(done: _Done, table: Prices) -> None:
     late, late_a_tick = sum(bill.late.values()), sum(late_reads(schedule.steady, table).values())
     late_unit = f"not executed: first words that come late from memories as {table.name} prices have them"
     samples_a_tick = "a sample" if schedule.batch == 1 else f"for {schedule.batch} samples"
+    store = f"KB a core; {table.name} prices have a store of {STORE_BYTES / 1024:g}" if table.machine else "KB a core"
     figures = [
         ("samples", f"{done.samples:,}", ""),
         ("cycles of the run, fill and drain included", f"{run.cycles:,}", ""),
@@ -202,6 +206,7 @@ def _print(done: _Done, table: Prices) -> None:
         ("cycles of a steady tick", f"{schedule.steady.cycles:,}", samples_a_tick),
         ("late reads of a steady tick, besides", f"{late_a_tick:,.0f}", samples_a_tick),
         ("utilization of a steady tick", f"{schedule.utilization:.1%}", "of PEs x cycles"),
+        ("micro-program of a steady tick", f"{program_bytes(schedule.steady) / 1024:,.1f}", store),
         ("energy of the run", *uj_and_range(sum(energy.values()), energy_range_pj(bill.counters, table))),
     ]
     if not late:

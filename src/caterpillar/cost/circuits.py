@@ -110,9 +110,7 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
     _check_fma(machine, supply)
     mem_a = local_sram(machine)
     mem_b = _memory("MEM B", machine, machine.pe_mem_b_bytes, WORD_BITS, ports="1R1W")
-    micro = _memory(
-        "micro-program store", machine, control.STORE_BYTES, control.STORE_WORD_BITS, read_cycles=FETCH_CYCLES
-    )
+    micro = control_store(machine, control.STORE_BYTES)
     beat_bits = machine.pe_rows * WORD_BITS
     queue = _memory("ring queue", machine, control.queue_beats() * beat_bits // 8, beat_bits, ports="1R1W")
     softmax = _memory("softmax unit", machine, control.softmax_words() * WORD_BYTES, beat_bits, ports="1R1W")
@@ -143,6 +141,11 @@ def circuits(machine: Machine, volts: float | None = None) -> Circuits:
 def local_sram(machine: Machine) -> Memory:
     """MEM A of a machine. Raises UsageError where none keeps up with the clock."""
     return _memory("MEM A", machine, machine.pe_sram_bytes, machine.pe_sram_word_bits, read_cycles=LOCAL_READ_CYCLES)
+
+
+def control_store(machine: Machine, size_bytes: int) -> Memory:
+    """A core's store of micro-programs. Raises UsageError where none keeps up with the clock."""
+    return _memory("micro-program store", machine, size_bytes, control.STORE_WORD_BITS, read_cycles=FETCH_CYCLES)
 
 
 def latch_bits(machine: Machine) -> int:

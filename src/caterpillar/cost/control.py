@@ -9,6 +9,10 @@ value: sgd. low: the least of sgd, fa and dfa. high: said at each.
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from caterpillar.mapping.isa import MicroProgram
 
 # Fields that only the core's own units obey, and those that say whether a unit does something.
 ADDRESS_REGISTERS = tuple(f"{port}_{field}" for port in ("a", "b0", "b1", "row") for field in ("queue", "lag"))
@@ -29,6 +33,7 @@ STORE_BYTES = 8192
 STORE_WORD_BITS = 64
 # Sequencers of a core, our design: three nested loops a unit, each a count and a period, besides the fields.
 LOOPS, LOOP_BITS = 3, 2 * 13
+START_BITS = 13
 SUMS_AN_ISSUE = 3  # a count and two fields step
 CLOCKED_BITS_AN_ISSUE = 48
 
@@ -60,6 +65,17 @@ def sequencer_bits() -> int:
 
     register_bits = BITS["a_address"] + 2 * BITS["a_lag"]
     return WORD_BITS + len(UNITS) * LOOPS * LOOP_BITS + QUEUES * register_bits
+
+
+def program_bytes(program: MicroProgram) -> int:
+    """What a micro-program takes in the store: an instruction's fields and start, a loop's count, period and steps."""
+    from caterpillar.mapping.encoding import BITS
+
+    bits = 0
+    for one in program.instructions:
+        bits += START_BITS + sum(BITS[name] for name, _ in one.fields)
+        bits += sum(LOOP_BITS + sum(BITS[name] for name, _ in loop.strides) for loop in one.loops)
+    return -(-bits // 8)
 
 
 def queue_beats() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import CACTI, PAPER, areas, control, leaves, memory_timings
+from caterpillar.cost.circuits import control_store
 from caterpillar.cost.physical import control_pj
 from caterpillar.cost.technology.figures import FMA_PUBLISHED_PJ
 from caterpillar.evaluate import MAPPINGS
@@ -78,7 +79,8 @@ def programs() -> str:
         for mapping in MAPPINGS:
             row = _program_row(rule_of_label(label)(network), machine, mapping)
             rows += [(f"{label} on {case}, {mapping}", *row)] if row else []
-    return table(("program", "changed bits", "toggles", "steps", "fetches", "pJ a PE and cycle", "charged"), rows)
+    activity = ("changed bits", "toggles", "steps", "fetches")
+    return table(("program", *activity, "pJ a PE and cycle", "charged", "KB a core", "a store for it, mm2"), rows)
 
 
 def _program_row(program: Program, machine: Machine, mapping: str) -> tuple[str, ...]:
@@ -95,7 +97,15 @@ def _program_row(program: Program, machine: Machine, mapping: str) -> tuple[str,
     one = measured(schedule)
     charged = next(price.value for _, part, price in leaves(CACTI.of(machine)) if part == "control")
     counts = (f"{one.changed_bits:.1f}", f"{one.toggles:.1f}", f"{one.issues:.2f}", f"{one.fetches:.3f}")
-    return (*counts, f"{control_pj(machine, one):.2f}", f"{charged:.2f}")
+    size = control.program_bytes(schedule.steady)
+    more_mm2 = machine.cores * (_store_mm2(machine, size) - _store_mm2(machine, control.STORE_BYTES))
+    store = f"{more_mm2:+.1f}" if size > control.STORE_BYTES else ""
+    return (*counts, f"{control_pj(machine, one):.2f}", f"{charged:.2f}", f"{size / 1024:.1f}", store)
+
+
+def _store_mm2(machine: Machine, size_bytes: int) -> float:
+    store = control_store(machine, size_bytes)
+    return store.lanes * store.sram.area_mm2
 
 
 def timing() -> str:
