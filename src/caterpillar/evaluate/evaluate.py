@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import PAPER, Prices, Pricing, area_mm2, energy_pj, energy_range_pj
@@ -17,6 +19,10 @@ from caterpillar.machine import Machine
 from caterpillar.network import Network
 from caterpillar.program import Program
 from caterpillar.rules import Rule
+
+if TYPE_CHECKING:
+    from caterpillar.estimate.schedule import Segment
+    from caterpillar.mapping import Schedule
 
 MAPPINGS = ("paper", "best")
 SWEEP_MAPPINGS = ("paper",)  # those whose closed forms also take arrays of machines
@@ -105,13 +111,11 @@ def _closed_form(program: Program, machine: Machine, prices: Prices) -> _Answer 
 
 def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str) -> _Answer | Infeasible:
     """By a mapping's schedule: a sample's share of a steady tick. Cycles by kind of stretch, events by phase."""
-    from caterpillar.estimate.schedule import predict  # numpy is slow to import
-    from caterpillar.mapping import place
-
-    schedule = place(program, machine, mapping=mapping)
-    if isinstance(schedule, Infeasible):
-        return schedule
-    tick, share = predict(schedule).tick, 1 / schedule.batch
+    placed = _placed(program, machine, mapping)
+    if isinstance(placed, Infeasible):
+        return placed
+    schedule, tick = placed
+    share = 1 / schedule.batch
     cycles: dict[str, float] = {}
     for phase in schedule.steady.phases:
         if phase.track == "compute":
@@ -121,6 +125,16 @@ def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str)
     phases = {phase: events * share if share < 1 else events for phase, events in tick.phases.items()}
     late = {phase: cycles * share for phase, cycles in late_reads(schedule.steady, prices).items()}
     return _Answer(cycles=cycles, phases=phases, late=late, off_core_words=0)
+
+
+@lru_cache(maxsize=4)
+def _placed(program: Program, machine: Machine, mapping: str) -> tuple[Schedule, Segment] | Infeasible:
+    """A schedule and its steady tick, kept so that several tables price one schedule."""
+    from caterpillar.estimate.schedule import predict  # numpy is slow to import
+    from caterpillar.mapping import place
+
+    schedule = place(program, machine, mapping=mapping)
+    return schedule if isinstance(schedule, Infeasible) else (schedule, predict(schedule).tick)
 
 
 def check_names(mapping: str, numerics: str, *, mappings: tuple[str, ...] = MAPPINGS) -> None:

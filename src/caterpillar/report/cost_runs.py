@@ -82,8 +82,8 @@ def mappings() -> str:
     """The paper mapping beside best: pJ a useful MAC by component; or why there is no run."""
     rows = []
     for case, label in COMPARED:
-        for name in ("cacti", "paper"):
-            for way in WAYS:
+        for way in WAYS:
+            for name in ("cacti", "paper"):
                 run = _try(case, label, way, name)
                 head = (f"{label} on {case}", name, way)
                 if isinstance(run, str):
