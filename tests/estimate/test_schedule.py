@@ -23,13 +23,14 @@ MACHINES = st.builds(
     core_rows=st.integers(1, 2),
     cores_per_row=st.integers(1, 4),
     pe_rows=st.sampled_from([1, 2, 4]),
-    pe_cols=st.sampled_from([1, 2, 4]),
+    pe_cols=st.sampled_from([1, 2, 4, 8]),
     fma_latency=st.integers(1, 8),
+    pe_sram_word_bits=st.sampled_from([16, 16, 32, 64, 128]),
     pe_registers=st.just(32),
     pe_mem_b_bytes=st.just(4096),
     ring_words_per_cycle=st.integers(1, 5),
     core_sram_words_per_cycle=st.integers(1, 5),
-)
+).map(lambda machine: machine if machine.fma_latency > 2 else replace(machine, pe_sram_word_bits=16))
 
 
 RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa()}

@@ -145,6 +145,14 @@ class Builder:
                 return
         raise ScheduleError(f"no port of MEM B is free in cycles {first} to {last}")
 
+    def store_within(self, first: int, last: int, address: int, slot: int) -> int | None:
+        """Write slot's word to MEM B in the first cycle first .. last that has a free port; None if none has."""
+        for cycle in range(first, last + 1):
+            if any(self._free(port, np.array([cycle])) for port in PORTS):
+                self.memory_b(WRITE, cycle, [], address, slot)
+                return cycle
+        return None
+
     def program(self, cycles: int) -> MicroProgram:
         """The finished program, which must have ended by then."""
         if cycles < self._end:

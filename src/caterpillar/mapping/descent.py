@@ -8,36 +8,47 @@ from __future__ import annotations
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import Builder
-from caterpillar.mapping.feedback import direct_backward, feedback_backward
-from caterpillar.mapping.isa import (
-    BACKWARD,
-    BACKWARD_UPDATE,
-    COLLECTIVE,
-    FORWARD,
-    UPDATE,
-    UPDATE_FORWARD,
-    MicroProgram,
-    accumulators,
-)
-from caterpillar.mapping.layout import Layout, back_unit
-from caterpillar.mapping.phases import (
-    back_own,
-    clear,
-    forward,
+from caterpillar.mapping.buses import (
     gather_delay,
     gather_pace,
     gather_ring,
     input_pace,
     load_input,
-    reduce_lanes,
-    scale,
     softmax,
-    spread_errors,
     spread_softmax,
-    sum_cores,
-    update_forward,
 )
+from caterpillar.mapping.feedback import direct_backward, feedback_backward, spread
+from caterpillar.mapping.isa import (
+    BACKWARD,
+    BACKWARD_UPDATE,
+    COLLECTIVE,
+    FORWARD,
+    REGISTER,
+    UPDATE,
+    UPDATE_FORWARD,
+    MicroProgram,
+    accumulators,
+)
+from caterpillar.mapping.layout import Layout
+from caterpillar.mapping.phases import back_own, forward, scale, update_forward
 from caterpillar.mapping.scatter import Scatter, back_scatter
+from caterpillar.mapping.split import back_unit
+from caterpillar.mapping.sums import clear_within, reduce_lanes, sum_cores
+
+
+def registers(layout: Layout, machine: Machine, rule: str) -> int:
+    """Registers of a PE that the phases need."""
+    wanted = [accumulators(machine) + 1]
+    for layer in layout.layers:
+        wanted.append(max(back_unit(machine), layer.weights.tile.wide))
+        halved = layer.order and 1 << layer.order[0] < layer.owners
+        wanted.append(layer.owners // 2 if halved else layer.owners)
+    for layer, fixed in zip(layout.layers[1:-1], layout.feedback[2:], strict=False):
+        matrix = fixed if rule == "fa" and fixed else layer.weights
+        if rule != "dfa":
+            s = Scatter(machine=machine, start=0, layer=layer, matrix=matrix, update=rule == "sgd")
+            wanted.append(s.carried - REGISTER + 1)
+    return max(wanted)
 
 
 def first_tick(layout: Layout, machine: Machine, rule: str) -> MicroProgram:
@@ -75,101 +86,92 @@ def _tick(layout: Layout, machine: Machine, rule: str, *, update: bool) -> Micro
 
 def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_forward: bool) -> int:
     layer = layout.layers[0]
-    pace, start = 2 * back_unit(m), 1
+    start, sums, pace = 1, layout.sums[1], 0
     if go_forward:
-        unit = pace if update else accumulators(m)
-        pace = input_pace(m, unit)
+        width = max(back_unit(m), layer.weights.tile.wide)
+        pace = input_pace(m, layer, 2 * width if update else accumulators(m))
         pace += pace % 2 if update else 0  # weights are read in even cycles
         with b.account("forward"):
-            ready = load_input(b, m, 0, to=layout.new_input, positions=layer.positions, pace=pace)
+            ready = load_input(b, m, 0, layer=layer, to=layout.new_input, pace=pace)
         start = max(1, ready - 1 - m.fma_latency) if update else ready + 1
-    sizes = {"positions": layer.positions, "padded": layer.padded, "address": layer.address}
     if not update:
-        return forward(b, m, start, inputs=layout.new_input, sums=layout.scratch, pace=pace, **sizes)
+        sizes = {"positions": layer.positions, "matrix": layer.weights}
+        return forward(b, m, start, inputs=layout.new_input, sums=sums, pace=pace, **sizes)
     return update_forward(
         b,
         m,
         start,
         old=layout.old_input,
-        new=layout.new_input,
         errors=layout.first_error,
-        sums=layout.scratch,
+        positions=layer.positions,
+        matrix=layer.weights,
         pace=pace,
-        go_forward=go_forward,
-        **sizes,
+        new=(layout.new_input, sums) if go_forward else None,
     )
 
 
-def _reduce(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int) -> int:
-    layer = layout.layers[index - 1]
+def _reduce(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int, began: int) -> int:
+    """began: since when nobody else writes where the sums are padded."""
+    layer, sums = layout.layers[index - 1], layout.sums[index]
     with b.phase(f"reduce {index}", COLLECTIVE):
-        spare = layer.blocks * m.pes_per_core - layer.padded
-        ready = clear(b, ready, words=spare, to=layout.scratch + layer.padded)
-        relu = index < len(layout.layers)
-        return reduce_lanes(b, m, ready, sums=layout.scratch, to=to, blocks=layer.blocks, relu=relu)
+        spare = layer.own * layer.owners - layer.padded
+        ready = clear_within(b, began, ready, words=spare, to=sums + layer.padded)
+        return reduce_lanes(b, m, ready, layer=layer, sums=sums, to=to, relu=index < len(layout.layers))
 
 
 def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """Reduces layer 1, then gathers, multiplies and reduces layers 2 .. L - 1; own outputs of L - 1 are ready."""
-    depth = len(layout.layers)
+    depth, began = len(layout.layers), ready
     for index in range(1, depth - 1):
-        ready = _reduce(b, layout, m, index, ready, to=layout.own[index])
+        own = layout.own[index]
+        ready = _reduce(b, layout, m, index, ready, to=own, began=began)
         before, layer = layout.layers[index - 1], layout.layers[index]
-        pace, to, own = gather_pace(m, m.pe_cols, accumulators(m)), layout.gathered[index + 1], layout.own[index]
+        columns = layer.lanes // m.pe_rows
+        pace, to = gather_pace(m, columns, accumulators(m)), layout.gathered[index + 1]
+        beats = [before.source(beat, m.pe_rows) for beat in range(layer.chunk * columns)]
+        sources = [beats[at : at + columns] for at in range(0, len(beats), columns)]
         with b.phase(f"all-gather {index}", COLLECTIVE, "collective"):
-            gather_ring(b, m, ready + 1, own=own, to=to, blocks=before.blocks, columns=m.pe_cols, pace=pace)
+            gather_ring(b, m, ready + 1, own=own, sources=sources, to=to, pace=pace, mask=columns - 1)
+        began = ready + 2 + gather_delay(m, columns)
         with b.phase(f"forward {index + 1}", FORWARD):
-            ready = forward(
-                b,
-                m,
-                ready + 2 + gather_delay(m, m.pe_cols),
-                inputs=to,
-                positions=layer.positions,
-                padded=layer.padded,
-                address=layer.address,
-                sums=layout.scratch,
-                pace=pace,
-            )
-    return _reduce(b, layout, m, depth - 1, ready, to=layout.own[depth - 1])
+            sizes = {"positions": layer.positions, "matrix": layer.weights, "sums": layout.sums[index + 1]}
+            ready = forward(b, m, began, inputs=to, pace=pace, **sizes)
+    return _reduce(b, layout, m, depth - 1, ready, to=layout.own[depth - 1], began=began)
 
 
 def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """The last layer forward, its all-reduce and softmax, and all inputs scaled; the output errors are ready."""
     depth, layer, before = len(layout.layers), layout.layers[-1], layout.layers[-2]
+    began = ready + 1
     with b.phase(f"forward {depth}", FORWARD):
-        ready = forward(
-            b,
-            m,
-            ready + 1,
-            inputs=layout.own[depth - 1],
-            positions=layer.positions,
-            padded=layer.padded,
-            address=layer.address,
-            sums=layout.scratch,
-            pace=accumulators(m),
-        )
-    ready = _reduce(b, layout, m, depth, ready, to=layout.own_error)
-    columns = -(-min(layer.outputs, m.pes_per_core) // m.pe_rows)
-    pace = gather_pace(m, columns, 1)
-    gathered, blocks = layout.scratch, layer.blocks
+        sizes = {"positions": layer.positions, "matrix": layer.weights, "sums": layout.sums[depth]}
+        ready = forward(b, m, began, inputs=layout.own[depth - 1], pace=accumulators(m), **sizes)
+    ready = _reduce(b, layout, m, depth, ready, to=layout.own_error, began=began)
+    columns = -(-min(layer.outputs, layer.owners) // m.pe_rows)
+    pace, gathered, logits = gather_pace(m, columns, 1), layout.scratch, layout.scratch + layer.own * m.cores
+    sources = [[(word, column) for column in range(columns)] for word in range(layer.own)]
     with b.phase(f"all-gather {depth}", COLLECTIVE, "collective"):
         summed = gather_ring(
-            b, m, ready + 1, own=layout.own_error, to=gathered, blocks=blocks, columns=columns, pace=pace, rotate=True
+            b, m, ready + 1, own=layout.own_error, sources=sources, to=gathered, pace=pace, rotate=True
         )
     with b.phase("scale 1", UPDATE):
         inputs = (layout.new_input, layout.old_input, layout.layers[0].positions)
-        summed = max(summed, scale(b, m, ready + 1 + blocks * pace, regions=[inputs]))
+        summed = max(summed, scale(b, m, ready + 1 + layer.own * pace, regions=[inputs]))
     with b.phase(f"add {depth}", COLLECTIVE):
-        logits = layout.scratch + blocks * m.cores
-        for t in range(blocks):
-            summed = sum_cores(b, m, summed, gathered=gathered + t * m.cores, to=logits + t)
+        for word in range(layer.own):
+            summed = sum_cores(b, m, summed, gathered=gathered + word * m.cores, to=logits + word)
     with b.account("backward"):
-        erred = softmax(b, m, summed, logits=logits, outputs=layer.outputs)
+        erred = softmax(b, m, summed, layer=layer, logits=logits)
     b.mark("softmax", BACKWARD, "collective", summed, erred)
     with b.phase(f"scale 2 to {depth}", UPDATE):
-        regions = [(layout.own[depth - 1], layout.scaled_own, before.blocks)]
-        regions += [(at, at, layout.layers[i].positions) for i, at in enumerate(layout.gathered[2:], start=1)]
-        return max(erred, scale(b, m, summed, regions=regions))
+        regions = [(at, at, layout.layers[i].positions) for i, at in enumerate(layout.gathered[2:], start=1)]
+        regions.append((layout.own[depth - 1], layout.scaled_own, before.own))
+        copies = (
+            []
+            if layout.direct
+            else [(at, one.chunk) for at, one in zip(layout.gates[1:], layout.layers[1:-1], strict=True)]
+        )
+        return max(erred, scale(b, m, summed + 1 + layer.beats, regions=regions, copies=copies))
 
 
 def _output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feedback: bool) -> int:
@@ -181,41 +183,20 @@ def _output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feed
             ready,
             own=layout.own[depth - 1],
             errors=layout.scratch,
-            blocks=layout.layers[-2].blocks,
+            words=layout.layers[-2].own,
             outputs=layer.outputs,
             to=layout.own_error,
-            weights=(layer.address, layer.padded, layout.scaled_own),
-            feedback=(layout.feedback[depth], layer.padded) if feedback else None,
+            weights=(layer.weights, layout.scaled_own),
+            feedback=layout.feedback[depth] if feedback else None,
         )
 
 
 def _backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """Layers L - 1 .. 2 backward and updated, then layer 1's errors spread; returns the end of the tick."""
-    depth = len(layout.layers)
-    for index in range(depth - 1, 0, -1):
+    for index in range(len(layout.layers) - 1, 1, -1):
         layer = layout.layers[index - 1]
-        words = layer.padded
-        errors = layout.scratch if index > 1 else layout.first_error
-        with b.phase(f"spread errors {index}", BACKWARD_UPDATE if index > 1 else UPDATE):
-            ready = spread_errors(b, m, ready, own=layout.own_error, words=words, to=errors)
-        if index == 1:
-            return ready + words - 1
-        s = Scatter(
-            machine=m,
-            start=ready,
-            positions=layer.positions,
-            blocks=layout.layers[index - 2].blocks,
-            padded=layer.padded,
-            update=True,
-        )
-        ready = back_scatter(
-            b,
-            s,
-            scaled=layout.gathered[index],
-            own=layout.own[index - 1],
-            errors=errors,
-            address=layer.address,
-            to=layout.own_error,
-            layer=index,
-        )
-    return ready
+        ready = spread(b, layout, m, index, ready, to=layout.scratch, rate=2)
+        s = Scatter(machine=m, start=ready, layer=layer, matrix=layer.weights, update=True)
+        where = {"errors": layout.scratch, "to": layout.own_error}
+        ready = back_scatter(b, s, scaled=layout.gathered[index], gates=layout.gates[index - 1], index=index, **where)
+    return spread(b, layout, m, 1, ready, to=layout.first_error, rate=0)

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import Builder
+from caterpillar.mapping.buses import spread_errors
 from caterpillar.mapping.isa import BACKWARD, BACKWARD_UPDATE, UPDATE
-from caterpillar.mapping.layout import Layout, back_unit
-from caterpillar.mapping.phases import back_own, clear, spread_errors, update_forward
+from caterpillar.mapping.layout import Layout
+from caterpillar.mapping.phases import back_own, update_forward
 from caterpillar.mapping.scatter import Scatter, back_scatter
+from caterpillar.mapping.sums import clear_within
+
+
+def spread(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int, rate: int) -> int:
+    """Layer index's errors, which lie with its outputs or, after a reduce-scatter, with the next layer's inputs.
+
+    Returns the cycle from which on a lane can read its own in order, one every `rate` cycles; 0: when all are there.
+    """
+    layer, rows = layout.layers[index - 1], m.pe_rows
+    with_outputs = layout.direct or index == len(layout.layers) - 1
+    if with_outputs:
+        sources = [layer.source(beat, rows) for beat in range(layer.beats)]
+    else:
+        sources = [layout.layers[index].input_source(beat, rows) for beat in range(layer.beats)]
+    with b.phase(f"spread errors {index}", BACKWARD_UPDATE if index > 1 and not layout.direct else UPDATE):
+        return spread_errors(b, m, ready, layer=layer, own=layout.own_error, sources=sources, to=to, rate=rate)
 
 
 def update_only(b: Builder, layout: Layout, m: Machine, index: int, start: int, *, errors: int) -> int:
@@ -19,40 +36,24 @@ def update_only(b: Builder, layout: Layout, m: Machine, index: int, start: int, 
             m,
             start,
             old=layout.scaled_own if last else layout.gathered[index],
-            new=0,
             errors=errors,
             positions=layer.positions,
-            padded=layer.padded,
-            address=layer.address,
-            sums=0,
-            pace=2 * back_unit(m),
-            go_forward=False,
+            matrix=layer.weights,
+            new=None,
         )
 
 
 def feedback_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """fa: layers L - 1 .. 2, errors through B_l, then the update; then layer 1's errors. Returns the tick's end."""
-    for index in range(len(layout.layers) - 1, 0, -1):
-        layer = layout.layers[index - 1]
-        errors = layout.scratch if index > 1 else layout.first_error
-        with b.phase(f"spread errors {index}", BACKWARD_UPDATE if index > 1 else UPDATE):
-            ready = spread_errors(b, m, ready, own=layout.own_error, words=layer.padded, to=errors)
-        if index == 1:
-            return ready + layer.padded - 1
-        blocks = layout.layers[index - 2].blocks
-        s = Scatter(machine=m, start=ready, positions=layer.positions, blocks=blocks, padded=layer.padded, update=False)
-        ready = back_scatter(
-            b,
-            s,
-            scaled=0,
-            own=layout.own[index - 1],
-            errors=errors,
-            address=layout.feedback[index],
-            to=layout.own_error,
-            layer=index,
-        )
-        ready = update_only(b, layout, m, index, ready, errors=errors)
-    return ready
+    for index in range(len(layout.layers) - 1, 1, -1):
+        matrix = layout.feedback[index]
+        assert matrix is not None
+        ready = spread(b, layout, m, index, ready, to=layout.scratch, rate=1)
+        s = Scatter(machine=m, start=ready, layer=layout.layers[index - 1], matrix=matrix, update=False)
+        where = {"errors": layout.scratch, "to": layout.own_error}
+        ready = back_scatter(b, s, scaled=0, gates=layout.gates[index - 1], index=index, **where)
+        ready = update_only(b, layout, m, index, ready, errors=layout.scratch)
+    return spread(b, layout, m, 1, ready, to=layout.first_error, rate=0)
 
 
 def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
@@ -63,27 +64,26 @@ def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     depth, outputs = len(layout.layers), layout.layers[-1].outputs
     errors, last = layout.scratch, layout.layers[-1]
     with b.account("update"):
-        ready = clear(b, ready + outputs, words=last.padded - outputs, to=errors + outputs)
+        spare = last.padded - outputs
+        ready = clear_within(b, ready, ready + outputs, words=spare, to=errors + outputs)
     ready = update_only(b, layout, m, depth, ready, errors=errors)
     for index in range(depth - 1, 0, -1):
         layer = layout.layers[index - 1]
         with b.phase(f"direct backward {index}", BACKWARD):
-            feedback = (layout.feedback[index], outputs)
             ready = back_own(
                 b,
                 m,
                 ready,
                 own=layout.own[index],
                 errors=errors,
-                blocks=layer.blocks,
+                words=layer.own,
                 outputs=outputs,
                 to=layout.own_error,
                 weights=None,
-                feedback=feedback,
+                feedback=layout.feedback[index],
             )
         to = layout.direct_error if index > 1 else layout.first_error
-        with b.phase(f"spread errors {index}", UPDATE):
-            ready = spread_errors(b, m, ready, own=layout.own_error, words=layer.padded, to=to)
+        ready = spread(b, layout, m, index, ready, to=to, rate=0)
         if index > 1:
-            ready = update_only(b, layout, m, index, ready + layer.padded, errors=to)
-    return ready + layout.layers[0].padded - 1
+            ready = update_only(b, layout, m, index, ready, errors=to)
+    return ready

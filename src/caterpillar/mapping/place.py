@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.descent import first_tick, last_update, steady_tick
-from caterpillar.mapping.isa import FIFO_BEATS, SOFTMAX_OUTPUTS, accumulators
-from caterpillar.mapping.layout import LayerLayout, Layout, back_unit, make_layout
+from caterpillar.mapping.arrange import make_layout
+from caterpillar.mapping.descent import first_tick, last_update, registers, steady_tick
+from caterpillar.mapping.isa import FIFO_BEATS, SOFTMAX_OUTPUTS, accumulators, halves
+from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.paper import place_paper
 from caterpillar.mapping.schedule import Schedule
-from caterpillar.numerics import GemvOrder, Order
+from caterpillar.mapping.sum_order import sum_order
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
@@ -24,9 +23,14 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
     _check_supported(program, machine)
     if mapping == "paper":
+        if halves(machine) > 1:
+            raise UsageError(
+                "Machine.pe_sram_word_bits must be 16 for a simulation of mapping paper,"
+                f" got {machine.pe_sram_word_bits}"
+            )
         return place_paper(program, machine)
     layout = make_layout(program.network, machine, program.rule)
-    short = _too_small(layout, machine)
+    short = _too_small(layout, machine, program.rule)
     if short:
         return short
     return Schedule(
@@ -35,7 +39,7 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         rule=program.rule,
         mapping=mapping,
         layout=layout,
-        order=_order(layout, machine, program.rule),
+        order=sum_order(layout, machine, program.rule),
         first=first_tick(layout, machine, program.rule),
         steady=steady_tick(layout, machine, program.rule),
         last=last_update(layout, machine),
@@ -47,7 +51,7 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
 
 def sample_beats(layout: Layout, machine: Machine) -> int:
     """Beats of core SRAM that a sample takes."""
-    return layout.layers[0].positions * machine.pe_cols
+    return layout.layers[0].positions * (layout.layers[0].lanes // machine.pe_rows)
 
 
 def _check_supported(program: Program, machine: Machine) -> None:
@@ -67,17 +71,22 @@ def _check_supported(program: Program, machine: Machine) -> None:
         )
     if not machine.neighbour_links:
         raise UsageError("Machine.neighbour_links must be true for a simulation, got false")
-    if machine.pe_sram_word_bits != 16:
-        raise UsageError(f"Machine.pe_sram_word_bits must be 16 for a simulation, got {machine.pe_sram_word_bits}")
+    most = accumulators(machine) * (2 if accumulators(machine) > 1 else 1)
+    if halves(machine) > most:
+        raise UsageError(
+            f"Machine.pe_sram_word_bits must be at most {16 * most} with fma_latency {machine.fma_latency} for a"
+            f" simulation, got {machine.pe_sram_word_bits}"
+        )
     for name in ("pe_rows", "pe_cols"):
         size = getattr(machine, name)
         if size & (size - 1):
             raise UsageError(f"Machine.{name} must be a power of two for a simulation, got {size}")
 
 
-def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
-    registers = max(machine.pes_per_core // 2, 2 * back_unit(machine) + 1, accumulators(machine) + 1)
-    beats = max(layer.blocks for layer in layout.layers) * machine.pe_cols
+def _too_small(layout: Layout, machine: Machine, rule: str) -> Infeasible | None:
+    last, hidden = layout.layers[-1], layout.layers[1:-1]
+    waiting = [(layer.chunk + 1) * layer.lanes // machine.pe_rows for layer in hidden]
+    beats = max(*waiting, last.own * -(-last.owners // machine.pe_rows), 1)
     for what, needs, has, hint in (
         (
             "MEM A of a PE",
@@ -93,7 +102,7 @@ def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
         ),
         (
             "the register file of a PE",
-            registers * WORD_BYTES,
+            registers(layout, machine, rule) * WORD_BYTES,
             machine.pe_registers * WORD_BYTES,
             "raise pe_registers or lower pe_rows or pe_cols",
         ),
@@ -113,40 +122,3 @@ def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
         if needs > has:
             return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
     return None
-
-
-def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:
-    """Where each core's panel of outputs begins; cores past the last output have none."""
-    return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
-
-
-def _order(layout: Layout, machine: Machine, rule: str) -> Order:
-    cores, lanes = machine.cores, machine.pes_per_core
-    bounds = [_bounds(layer, cores) for layer in layout.layers[:-1]]
-    orders = [GemvOrder(bounds=bounds[0], forward_lanes=lanes, forward_combine="tree")]
-    for before, mine in pairwise(bounds):
-        owner = tuple(core for core in range(cores) for _ in range(before[core], before[core + 1]))
-        orders.append(
-            GemvOrder(
-                bounds=mine,
-                forward_lanes=lanes,
-                forward_combine="tree",
-                forward_first=tuple(start % before[-1] for start in before[:-1]),
-                input_bounds=before if any(start % lanes for start in before[:-1]) else None,
-                backward_first=tuple((core + 1) % cores for core in owner),
-            )
-        )
-    last = GemvOrder(
-        bounds=(0, layout.layers[-1].outputs),
-        forward_lanes=lanes,
-        forward_combine="tree",
-        input_bounds=bounds[-1],
-        block_lanes=min(accumulators(machine), cores),
-    )
-    layers = (*orders, last)
-    through: dict[str, tuple[GemvOrder | None, ...]] = {
-        "sgd": (None,) * len(layers),
-        "fa": (None, *layers[1:]),
-        "dfa": (*(GemvOrder(bounds=(0, layout.layers[-1].outputs)) for _ in orders), None),
-    }
-    return Order(layers=layers, feedback=through[rule])

@@ -1,11 +1,20 @@
-"""Backward and update in one pass over the weights, with the ring reduce-scatter of the errors beside it."""
+"""Backward and update in one pass over the weights, with the additions over chains, groups and cores beside it.
+
+Positions are worked off from the last to the first, some at a time (a group of positions), output by output. A group's
+weights are cut into as many pieces as it has positions. In every piece there are gaps, each with a free cycle of the FMA
+or more, in which the error sums of earlier positions go through their stages: a lane's partial sums are added (chains),
+then the sums of the lanes' groups over the links, then what came over the ring: the visit. A stage of a position comes a
+piece after the stage before it, so in a piece the last stage comes first.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.builder import READ, WRITE, Builder, loop
+from caterpillar.mapping.arrange import group_order, scatter_chains
+from caterpillar.mapping.builder import READ, WRITE, WRITE_GROUP, Builder, ScheduleError, loop
 from caterpillar.mapping.isa import (
     ACCUMULATOR,
     BACKWARD,
@@ -13,9 +22,11 @@ from caterpillar.mapping.isa import (
     COLLECTIVE,
     FROM_PE,
     FROM_UP,
+    HALF,
     LATCH,
-    MEM_A,
+    LINK,
     NEGATE,
+    NONE,
     ONE,
     REGISTER,
     RESULT,
@@ -23,26 +34,36 @@ from caterpillar.mapping.isa import (
     SLOPE,
     UP,
     ZERO,
-    accumulators,
     beat_cycles,
+    link_hops,
 )
-from caterpillar.mapping.layout import back_unit
+from caterpillar.mapping.layout import LayerLayout
+from caterpillar.mapping.phases import staged
+from caterpillar.mapping.split import Chains, Matrix, up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scatter:
-    """One layer's pass. Positions are worked off from the last to the first, `width` at a time, output by output.
+class Stage:
+    """Additions (a, c, to) in neighbouring cycles, operands and registers; bit: of the exchange before them, or none."""
 
-    A group's piece is `padded` weights of `step` cycles (two with an update, else one), with free cycles after the
-    first `half` of them, where the sum of a position of the group before meets what came over the ring: its visit.
-    """
+    adds: tuple[tuple[int, int, int], ...]
+    bit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter:
+    """One layer's pass through a matrix that `update` changes or not."""
 
     machine: Machine
     start: int
-    positions: int
-    blocks: int
-    padded: int
+    layer: LayerLayout
+    matrix: Matrix
     update: bool
+
+    @cached_property
+    def chains(self) -> Chains:
+        """Sums that are interleaved."""
+        return scatter_chains(self.machine, self.matrix.tile, update=self.update)
 
     @property
     def step(self) -> int:
@@ -52,139 +73,290 @@ class Scatter:
     @property
     def width(self) -> int:
         """Positions in a group."""
-        return back_unit(self.machine) if self.update else accumulators(self.machine)
-
-    @property
-    def sums(self) -> int:
-        """The first of `width` registers for finished sums; scaled inputs lie before them."""
-        return REGISTER + (self.width if self.update else 0)
-
-    @property
-    def half(self) -> int:
-        """Weights of a piece before its visit: half or fewer, whole rounds; the last sums come after it."""
-        return self.padded // (2 * self.width) * self.width
+        return self.chains.positions
 
     @property
     def groups(self) -> int:
         """Groups of positions; the last may be padded."""
-        return -(-self.positions // self.width)
+        return -(-self.layer.positions // self.width)
+
+    @property
+    def granule(self) -> int:
+        """Weights that are worked off without a break: a group's positions, as many outputs as a tile has."""
+        return self.width * self.matrix.tile.wide
+
+    @property
+    def fresh(self) -> int:
+        """The first of the registers for a group's partial sums; scaled inputs lie before them."""
+        return REGISTER + (self.width if self.update else 0)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """All but the visit. A stage's results take the place of no register that a later stage still reads."""
+        sums, found, free = self.chains.sums, list[Stage](), self.fresh + self.width * self.chains.sums
+        held = [self.fresh + chain for chain in range(sums)]  # of the first position; others lie `sums` further
+        while len(held) > 1:
+            half = len(held) // 2
+            results = [free + i for i in range(half)]
+            found.append(Stage(adds=tuple(zip(held[half:], held[:half], results, strict=True))))
+            held, free = results, free + half
+        for bit in group_order(self.machine, self.layer):
+            found.append(Stage(adds=((LINK, held[0], free),), bit=bit))
+            held, free = [free], free + 1
+        return tuple(found)
+
+    @property
+    def carried(self) -> int:
+        """The register of a sum on its way to the ring."""
+        return self.fresh + self.width * self.chains.sums + sum(len(stage.adds) for stage in self.stages)
+
+    def operand(self, stage: int, slot: int, position: int) -> int:
+        """A stage's operand; before the first stage each position of a group has registers of its own."""
+        fresh = stage == 0 and self.fresh <= slot < self.fresh + self.chains.sums
+        return slot + position * self.chains.sums if fresh else slot
+
+    @property
+    def columns(self) -> int:
+        """Beats of a position."""
+        return self.layer.lanes // self.machine.pe_rows
 
     @property
     def transfer(self) -> int:
-        """Cycles in which a chunk's word of every lane passes the row buses."""
-        return self.machine.pe_cols * beat_cycles(self.machine)
+        """Cycles in which a position's words pass the row buses."""
+        return self.columns * beat_cycles(self.machine)
 
     @property
     def shortest(self) -> int:
         """Cycles between two visits, at least: words in, one addition, words out."""
         return self.machine.fma_latency + 2 * self.transfer
 
-    @property
-    def piece(self) -> int:
-        """Cycles of `padded` weights and one visit; a multiple of step, so that with updates reads stay in even cycles.
+    @cached_property
+    def slots(self) -> tuple[tuple[int, int], ...]:
+        """Of each stage, the visit being the last: (weights of a piece before its gap, cycles after those until it).
 
-        The last bound keeps a sum in its register until it has been sent.
+        The cycles are those of the FMA: a weight read at t is multiplied at t + 1 and, in an update, t + 2.
         """
+        return self._placed[0]
+
+    @cached_property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """(weights of a piece before it, free cycles), in order."""
+        return self._placed[1]
+
+    @cached_property
+    def _placed(self) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+        step, padded, granule = self.step, self.matrix.padded, self.granule
+        last = padded - granule  # the last sums of a group come after all gaps
+        at = padded // (2 * granule) * granule if not self.stages else min(last, granule * (padded // (4 * granule)))
+        used, slots, gaps = 0, list[tuple[int, int]](), list[tuple[int, int]]()
+        for number, stage in enumerate([None, *reversed(self.stages)]):
+            cycles = len(stage.adds) if stage else 1
+            apart = link_hops(self.machine, stage.bit) if stage and stage.bit is not None and number > 1 else 1
+            if apart > 1 and slots:
+                ahead = min(last, at + up(-(-apart // step), granule))
+                if ahead > at:
+                    gaps.append((at, up(used, step)))
+                    apart, at, used = max(1, apart - step * (ahead - at)), ahead, 0
+            if slots:
+                used += apart - 1
+            if number == len(self.stages):  # the first stage: what it adds must have come out
+                bit = stage.bit if stage else None
+                early = self.machine.fma_latency - 1 + (link_hops(self.machine, bit) if bit is not None else 0)
+                before = sum(free for _, free in gaps) + step * at + used
+                used += max(0, early - before)
+            slots.append((at, used))
+            used += cycles
+        gaps.append((at, up(used, step)))
+        return tuple(reversed(slots)), tuple(gaps)
+
+    @cached_property
+    def piece(self) -> int:
+        """Cycles of a piece: its weights and gaps, at least as long as a visit and the way from stage to stage."""
         step = self.step
-        least = max(step * (self.padded + 1), self.shortest, step * (self.half + 1) + 1 + self.transfer)
-        return -(-least // step) * step
+        least = max(step * self.matrix.padded + sum(free for _, free in self.gaps), self.shortest)
+        for number, stage in enumerate(self.stages):
+            later = self.stages[number + 1] if number + 1 < len(self.stages) else None
+            hops = link_hops(self.machine, later.bit) if later and later.bit is not None else 0
+            apart = self._offset(number) + len(stage.adds) - self._offset(number + 1)
+            least = max(least, apart + self.machine.fma_latency + hops)
+        if not self.stages:  # the sum is sent from its register
+            least = max(least, self._offset(0) + self.transfer)
+        return up(least, step)
+
+    def _offset(self, stage: int) -> int:
+        """From a piece's start to a stage's first addition."""
+        weights, after = self.slots[stage]
+        before = sum(free for at, free in self.gaps if at < weights)
+        return self.step * weights + before + 1 + after
 
     def weight(self, group: int, index: int) -> int:
         """The cycle in which weight `index` of a group is read."""
-        piece, y = divmod(index, self.padded)
-        gap = self.piece - self.step * self.padded if y >= self.half else 0
-        return self.start + (group * self.width + piece) * self.piece + self.step * y + gap
+        piece, y = divmod(index, self.matrix.padded)
+        before = sum(free for at, free in self.gaps if at <= y)
+        idle = self.piece - self.step * self.matrix.padded - sum(free for _, free in self.gaps)
+        before += idle if self.gaps[-1][0] <= y else 0  # a piece that is stretched is stretched in its last gap
+        return self.start + (group * self.width + piece) * self.piece + self.step * y + before
 
-    @property
-    def visits(self) -> list[int]:
-        """The cycle of each visit's addition, from the last position to the first."""
-        times: list[int] = []
-        for number in range(self.groups * self.width):
-            group, a = divmod(number, self.width)
-            if group < self.groups - 1:
-                at = self.start + (number + self.width) * self.piece + self.step * self.half + 1
-            else:
-                ready = self.weight(group, (self.padded - 1) * self.width + a) + self.step + self.machine.fma_latency
-                done = self.weight(group, self.padded * self.width - 1) + self.step + 1
-                at = max(ready, done, times[-1] + self.shortest if times else 0)
-            times.append(at)
-        return times
+    def index(self, output: int, position: int) -> int:
+        """A weight's number in its group: groups of words one after the other, of each output by output."""
+        tile = self.matrix.tile
+        block, word = position // tile.deep, tile.word(tile.deep - 1 - position % tile.deep, output % tile.wide)
+        return output // tile.wide * self.granule + block * tile.words + word
+
+    @cached_property
+    def times(self) -> list[list[int]]:
+        """Of each position from the last to the first: the cycle of each stage's first addition, the visit the last."""
+        visits, stages = self.groups * self.width, len(self.stages)
+        found: list[list[int]] = [[0] * (stages + 1) for _ in range(visits)]
+        done = self.weight(self.groups - 1, self.matrix.padded * self.width - 1) + self.step + 1
+        free, links = done, done
+        for piece in range(self.width, visits + self.width + stages):
+            for stage in range(stages, -1, -1):
+                number = piece - self.width - stage
+                if not 0 <= number < visits:
+                    continue
+                if piece < visits:
+                    found[number][stage] = self.start + piece * self.piece + self._offset(stage)
+                    continue
+                at = max(free, self._after(found, number, stage, done))
+                bit = self.stages[stage].bit if stage < stages else None
+                if bit is not None:
+                    at = max(at, links + link_hops(self.machine, bit))
+                    links = at
+                found[number][stage] = at
+                free = at + (len(self.stages[stage].adds) if stage < stages else 1)
+        return found
+
+    def _after(self, found: list[list[int]], number: int, stage: int, done: int) -> int:
+        """The earliest cycle of a stage after the pass: when its operands, and the ring, are ready."""
+        latency, bit = self.machine.fma_latency, self.stages[stage].bit if stage < len(self.stages) else None
+        hops = link_hops(self.machine, bit) if bit is not None else 0
+        ready = (
+            found[number][stage - 1] + len(self.stages[stage - 1].adds) - 1 + latency if stage else done - 1 + latency
+        )
+        ready += hops
+        if stage >= len(self.stages) - 1 and number:  # a sum is sent from its register, at the visit or just before
+            ready = max(ready, found[number - 1][stage] + self.shortest)
+        return ready
 
 
-def back_scatter(
-    b: Builder, s: Scatter, *, scaled: int, own: int, errors: int, address: int, to: int, layer: int
-) -> int:
-    """Emit the pass: the matrix at MEM A `address`, scaled inputs and errors in MEM B; own errors go to MEM B at `to`.
+def back_scatter(b: Builder, s: Scatter, *, scaled: int, gates: int, errors: int, to: int, index: int) -> int:
+    """Emit the pass: scaled inputs, gates (own activations by positions) and errors in MEM B; own errors go to `to`.
 
-    scaled is for an update alone. Returns when the errors are ready.
+    scaled is for an update alone. index: the layer's. Returns when the errors are ready.
     """
-    name = f"backward {layer}, update {layer}" if s.update else f"backward {layer}"
+    name = f"backward {index}, update {index}" if s.update else f"backward {index}"
     with b.phase(name, BACKWARD_UPDATE if s.update else BACKWARD):
-        _weights(b, s, scaled=scaled, errors=errors, address=address)
-    with b.phase(f"reduce-scatter {layer}", COLLECTIVE, "collective"):
-        return _visits(b, s, own=own, to=to)
+        _weights(b, s, scaled=scaled, errors=errors)
+    with b.phase(f"reduce-scatter {index}", COLLECTIVE, "collective"):
+        return _visits(b, s, gates=gates, to=to)
 
 
-def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int, address: int) -> None:
-    width, latency = s.width, s.machine.fma_latency
+def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int) -> None:
+    """Weights of one output after the other; those of a group of positions by loops."""
+    width, latency, tile = s.width, s.machine.fma_latency, s.matrix.tile
     update, back = (2, 1) if latency % 2 or not s.update else (1, 2)
     period = width * s.piece
-    top = address + (s.groups * width - 1) * s.padded  # the last position
-    across = [loop(s.groups, period, address=-width * s.padded)]
-    for k in range(s.padded):
-        at = s.weight(0, k * width)
-        words = [*across, loop(width, s.step, address=-s.padded)]
-        b.memory_a(READ, at, words, top + k, MEM_A)
-        if s.update:
-            with b.account("update"):
-                b.memory_a(WRITE, at + update + latency, words, top + k, RESULT)
-        b.memory_b(READ, at, [loop(s.groups, period)], errors + k, LATCH)
-        for a in range(width):
-            each = [loop(s.groups, period)]
+    across = loop(s.groups, period, address=-width * s.matrix.padded)
+    each = loop(s.groups, period)
+    top = (s.groups - 1) * width
+    for output in range(s.matrix.padded):
+        for position in range(width):
+            at = s.weight(0, s.index(output, position))
+            where = top + width - 1 - position  # positions from the last to the first
+            word = tile.word(where % tile.deep, output % tile.wide)
+            address = s.matrix.at(where, output) - word
+            if word == 0:
+                b.memory_a(READ, at, [across], address, HALF)
+            if position % (tile.deep if tile.wide > 1 else width) == 0:
+                b.memory_b(READ, at, [each], errors + output, LATCH)
             if s.update:
                 with b.account("update"):
-                    u, at_u = REGISTER + a, at + s.step * a + update
-                    b.issue("fma", at_u, each, fma_a=u, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
-            c = ZERO if k == 0 else ACCUMULATOR + a
-            target = s.sums + a if k == s.padded - 1 else ACCUMULATOR + a
+                    fields = {"fma_b": LATCH, "fma_c": HALF + word, "fma_to": staged(tile, word)}
+                    b.issue("fma", at + update, [each], fma_a=REGISTER + position, fma_flags=NEGATE, **fields)
+                    if word == tile.words - 1:
+                        op = WRITE_GROUP if word else WRITE
+                        b.memory_a(op, at + update + latency, [across], address, RESULT)
             with b.account("backward"):
-                b.issue("fma", at + s.step * a + back, each, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=target)
-    if not s.update:
-        return
-    first = scaled + s.groups * width - 1
-    with b.account("update"):
-        for a in range(width):
-            b.load_within(0, s.start, first - a, REGISTER + a)
-            rest = [loop(s.groups - 1, period, address=-width)]
-            b.memory_b(READ, s.weight(1, a), rest, first - width - a, REGISTER + a)
+                _error(b, s, at + back, each.count, output=output, position=position, half=HALF + word)
+    if s.update:
+        with b.account("update"):
+            for a in range(width):
+                b.load_within(0, s.start, scaled + top + width - 1 - a, REGISTER + a)
+                rest = [loop(s.groups - 1, period, address=-width)]
+                at = s.weight(1, s.index(0, a))
+                b.memory_b(READ, at, rest, scaled + top - 1 - a, REGISTER + a)
 
 
-def _visits(b: Builder, s: Scatter, *, own: int, to: int) -> int:
-    """Position s blocks + t of core k is block t of core k + s; its sum travels up, and ends at that core."""
-    cores, columns, beat = s.machine.cores, s.machine.pe_cols, beat_cycles(s.machine)
-    latency = s.machine.fma_latency
-    carried = s.sums + s.width
+def _error(b: Builder, s: Scatter, at: int, groups: int, *, output: int, position: int, half: int) -> None:
+    """A multiply-add of a position's error: the first of a chain begins with +0, the last ends in a register."""
+    sums = s.chains.sums
+    chain = position * sums + output % sums
+    c = ZERO if output < sums else ACCUMULATOR + chain
+    to = s.fresh + chain if output >= s.matrix.padded - sums else ACCUMULATOR + chain
+    b.issue("fma", at, [loop(groups, s.width * s.piece)], fma_a=half, fma_b=LATCH, fma_c=c, fma_to=to)
+
+
+def _visits(b: Builder, s: Scatter, *, gates: int, to: int) -> int:
+    """Position s t + i of core k is input block i of core k + s; its sum travels up, and ends at that core."""
     ready = 0
-    for step, at in enumerate(s.visits):
-        position = s.groups * s.width - 1 - step
-        mine = s.sums + step % s.width
-        distance, block = divmod(position, s.blocks)
-        if distance >= cores:
+    for number, times in enumerate(s.times):
+        distance, block = divmod(s.groups * s.width - 1 - number, s.layer.chunk)
+        if distance >= s.machine.cores:
             continue
-        comes, goes = distance < cores - 1, distance > 0
-        for column in range(columns if comes else 0):
-            b.issue("row_bus", at - s.transfer + column * beat, row_from=FROM_UP, row_to=column)
-        if goes:
-            drive, slot = (at + latency, carried) if comes else (at, mine)
-            if comes:
-                b.issue("fma", at, fma_a=ROW, fma_b=ONE, fma_c=mine, fma_to=carried)
-            for column in range(columns):
-                when = drive + column * beat
-                b.issue("row_bus", when, row_from=FROM_PE, row_column=column, row_slot=slot, row_send=UP)
+        first = distance == s.machine.cores - 1  # nothing comes over the ring
+        mine = _stages(b, s, times, number % s.width, straight=first and distance > 0)
+        if distance:
+            _pass_on(b, s, times, mine, first=first)
             continue
-        b.memory_b(READ, at - 1, [], own + block, LATCH + 3)
-        a, c = (ROW, mine) if comes else (mine, ZERO)
-        b.issue("fma", at, fma_a=a, fma_b=ONE, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 3)
-        b.memory_b(WRITE, at + latency, [], to + block, RESULT)
-        ready = at + latency + 1
+        at = times[-1]
+        if not first:
+            _take(b, s, at)
+        b.load_within(at - s.shortest + 1, at - 1, gates + block, LATCH + 3)
+        out = at + s.machine.fma_latency
+        stored = b.store_within(out, out, to + block, RESULT)
+        a, c = (mine, ZERO) if first else (ROW, mine)
+        fields = {"fma_a": a, "fma_c": c, "fma_to": s.carried if stored is None else NONE}
+        b.issue("fma", at, fma_b=ONE, fma_flags=SLOPE, fma_gate=LATCH + 3, **fields)
+        if stored is None:
+            stored = b.store_within(out + 1, at + s.shortest - 1, to + block, s.carried)
+        if stored is None:
+            raise ScheduleError(f"no port of MEM B is free for an error after cycle {out}")
+        ready = max(ready, stored + 1)
     return ready
+
+
+def _stages(b: Builder, s: Scatter, times: list[int], position: int, *, straight: bool) -> int:
+    """A position's stages before its visit; returns the register of the sum. straight: it goes to the ring from there."""
+    mine = s.fresh + position * s.chains.sums
+    for number, stage in enumerate(s.stages):
+        for i, (a, c, to) in enumerate(stage.adds):
+            kept = s.operand(number, c, position)
+            if stage.bit is not None:
+                at = times[number] - link_hops(s.machine, stage.bit)
+                b.issue("link", at, link_bit=stage.bit, link_slot=kept)
+            mine = s.carried if straight and number == len(s.stages) - 1 else to
+            other = s.operand(number, a, position)
+            b.issue("fma", times[number] + i, fma_a=other, fma_b=ONE, fma_c=kept, fma_to=mine)
+    return mine
+
+
+def _take(b: Builder, s: Scatter, at: int) -> None:
+    """What the core below sent of a position, in time for the addition at `at`."""
+    for g in range(s.columns):
+        when = at - s.transfer + g * beat_cycles(s.machine)
+        b.issue("row_bus", when, row_from=FROM_UP, row_to=g, row_mask=s.columns - 1)
+
+
+def _pass_on(b: Builder, s: Scatter, times: list[int], mine: int, *, first: bool) -> None:
+    """A position's sum, and what came with it, up the ring."""
+    latency = s.machine.fma_latency
+    if first:  # from its register, as soon as it is there
+        drive, slot = (times[-2] + len(s.stages[-1].adds) - 1 + latency, mine) if s.stages else (times[-1], mine)
+    else:
+        _take(b, s, times[-1])
+        b.issue("fma", times[-1], fma_a=ROW, fma_b=ONE, fma_c=mine, fma_to=s.carried)
+        drive, slot = times[-1] + latency, s.carried
+    for g in range(s.columns):
+        when = drive + g * beat_cycles(s.machine)
+        b.issue("row_bus", when, row_from=FROM_PE, row_column=g, row_slot=slot, row_send=UP)

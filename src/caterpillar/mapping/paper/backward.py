@@ -22,8 +22,8 @@ from caterpillar.mapping.isa import (
     ZERO,
     sram_beat_cycles,
 )
-from caterpillar.mapping.layout import back_unit
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, up
+from caterpillar.mapping.split import back_unit
 
 
 def _slots(m: Machine) -> tuple[int, int]:

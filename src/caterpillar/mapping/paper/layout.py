@@ -17,8 +17,8 @@ import numpy as np
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import accumulators, power_of_two_at_least
-from caterpillar.mapping.layout import back_unit
 from caterpillar.mapping.schedule import Places
+from caterpillar.mapping.split import back_unit
 from caterpillar.network import Network
 
 
