@@ -34,7 +34,7 @@ def make_layout(network: Network, machine: Machine, rule: str = "sgd") -> Layout
             layers = _layers(network, machine, rule, (a_cost, b_cost))
             if any(layers == layout.layers for layout in found):
                 continue
-            found.append(_allocate(layers, network, machine, rule))
+            found.append(_allocate(layers, machine, rule))
             if found[-1].mem_a_words <= machine.pe_sram_words and 2 * found[-1].mem_b_words <= machine.pe_mem_b_bytes:
                 return found[-1]
     return min(found, key=lambda layout: max(0, layout.mem_a_words - machine.pe_sram_words) + layout.mem_b_words)
@@ -158,7 +158,7 @@ class _Room:
         return self.words - words
 
 
-def _allocate(layers: tuple[LayerLayout, ...], network: Network, machine: Machine, rule: str) -> Layout:
+def _allocate(layers: tuple[LayerLayout, ...], machine: Machine, rule: str) -> Layout:
     a, b = _Room(), _Room()
     placed = tuple(_with_weights(layer, machine, a, last=layer is layers[-1]) for layer in layers)
     feedback = (None, *(_feedback(index, placed, machine, rule, a) for index in range(1, len(placed) + 1)))

@@ -77,10 +77,10 @@ def _beat_round_the_ring(b: Builder, m: Machine, at: int, *, period: int, column
     """A column's words in LATCH + 2 to the columns `to` of all cores: of core k + s at `at` + s period."""
     there = {"row_to": to, "row_mask": mask}
     send = {"row_send": DOWN} if m.cores > 1 else {}
-    b.issue("row_bus", at, row_from=FROM_PE, row_column=column, row_slot=LATCH + 2, **there, **send)
+    b.issue("row_bus", at, [], row_from=FROM_PE, row_column=column, row_slot=LATCH + 2, **there, **send)
     b.issue("row_bus", at + period, [loop(m.cores - 2, period)], row_from=FROM_DOWN, row_send=DOWN, **there)
     if m.cores > 1:
-        b.issue("row_bus", at + (m.cores - 1) * period, row_from=FROM_DOWN, **there)
+        b.issue("row_bus", at + (m.cores - 1) * period, [], row_from=FROM_DOWN, **there)
 
 
 def gather_delay(m: Machine, columns: int) -> int:
@@ -156,7 +156,7 @@ def spread_errors(
                 b.memory_b(READ, at - 1, [], own + held, LATCH + 2)
             slot, column = (LATCH + 2, source[1]) if source else (ZERO, 0)
             there = {"row_to": group * columns, "row_mask": (m.pe_cols - 1) & ~(columns - 1)}
-            b.issue("row_bus", at, row_from=FROM_PE, row_column=column, row_slot=slot, **there)
+            b.issue("row_bus", at, [], row_from=FROM_PE, row_column=column, row_slot=slot, **there)
     first = start + 1 + groups
     _spread_columns(b, m, first, words=layer.padded, to=to, period=period)
     ready = [first + 2 + block * period + row for block in range(blocks) for row in range(rows)][: layer.padded]

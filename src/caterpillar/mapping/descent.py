@@ -95,8 +95,7 @@ def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_for
             ready = load_input(b, m, 0, layer=layer, to=layout.new_input, pace=pace)
         start = max(1, ready - 1 - m.fma_latency) if update else ready + 1
     if not update:
-        sizes = {"positions": layer.positions, "matrix": layer.weights}
-        return forward(b, m, start, inputs=layout.new_input, sums=sums, pace=pace, **sizes)
+        return forward(b, m, start, layer=layer, inputs=layout.new_input, sums=sums, pace=pace)
     return update_forward(
         b,
         m,
@@ -134,8 +133,7 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
             gather_ring(b, m, ready + 1, own=own, sources=sources, to=to, pace=pace, mask=columns - 1)
         began = ready + 2 + gather_delay(m, columns)
         with b.phase(f"forward {index + 1}", FORWARD):
-            sizes = {"positions": layer.positions, "matrix": layer.weights, "sums": layout.sums[index + 1]}
-            ready = forward(b, m, began, inputs=to, pace=pace, **sizes)
+            ready = forward(b, m, began, layer=layer, inputs=to, sums=layout.sums[index + 1], pace=pace)
     return _reduce(b, layout, m, depth - 1, ready, to=layout.own[depth - 1], began=began)
 
 
@@ -144,8 +142,8 @@ def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     depth, layer, before = len(layout.layers), layout.layers[-1], layout.layers[-2]
     began = ready + 1
     with b.phase(f"forward {depth}", FORWARD):
-        sizes = {"positions": layer.positions, "matrix": layer.weights, "sums": layout.sums[depth]}
-        ready = forward(b, m, began, inputs=layout.own[depth - 1], pace=accumulators(m), **sizes)
+        own, sums = layout.own[depth - 1], layout.sums[depth]
+        ready = forward(b, m, began, layer=layer, inputs=own, sums=sums, pace=accumulators(m))
     ready = _reduce(b, layout, m, depth, ready, to=layout.own_error, began=began)
     columns = -(-min(layer.outputs, layer.owners) // m.pe_rows)
     pace, gathered, logits = gather_pace(m, columns, 1), layout.scratch, layout.scratch + layer.own * m.cores
@@ -186,8 +184,8 @@ def _output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feed
             words=layout.layers[-2].own,
             outputs=layer.outputs,
             to=layout.own_error,
-            weights=(layer.weights, layout.scaled_own),
-            feedback=layout.feedback[depth] if feedback else None,
+            through=layout.fixed(depth) if feedback else layer.weights,
+            update=(layer.weights, layout.scaled_own),
         )
 
 

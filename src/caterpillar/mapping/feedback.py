@@ -46,10 +46,8 @@ def update_only(b: Builder, layout: Layout, m: Machine, index: int, start: int, 
 def feedback_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """fa: layers L - 1 .. 2, errors through B_l, then the update; then layer 1's errors. Returns the tick's end."""
     for index in range(len(layout.layers) - 1, 1, -1):
-        matrix = layout.feedback[index]
-        assert matrix is not None
         ready = spread(b, layout, m, index, ready, to=layout.scratch, rate=1)
-        s = Scatter(machine=m, start=ready, layer=layout.layers[index - 1], matrix=matrix, update=False)
+        s = Scatter(machine=m, start=ready, layer=layout.layers[index - 1], matrix=layout.fixed(index), update=False)
         where = {"errors": layout.scratch, "to": layout.own_error}
         ready = back_scatter(b, s, scaled=0, gates=layout.gates[index - 1], index=index, **where)
         ready = update_only(b, layout, m, index, ready, errors=layout.scratch)
@@ -79,8 +77,8 @@ def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
                 words=layer.own,
                 outputs=outputs,
                 to=layout.own_error,
-                weights=None,
-                feedback=layout.feedback[index],
+                through=layout.fixed(index),
+                update=None,
             )
         to = layout.direct_error if index > 1 else layout.first_error
         ready = spread(b, layout, m, index, ready, to=to, rate=0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caterpillar.checks import CaterpillarError
 from caterpillar.mapping.schedule import Places
 from caterpillar.mapping.split import Matrix, permuted
 
@@ -107,9 +108,15 @@ class Layout:
 
     def feedback_places(self, index: int) -> Places:
         """MEM A's words of B_index: for fa shaped like W_index, for dfa (outputs, outputs of the network)."""
-        matrix = self.feedback[index]
-        assert matrix is not None
+        matrix = self.fixed(index)
         return self._direct_places(index, matrix) if self.direct else self._places(index, matrix)
+
+    def fixed(self, index: int) -> Matrix:
+        """B_index. Raises CaterpillarError for a rule that has none: a defect, never of the user's input."""
+        matrix = self.feedback[index]
+        if matrix is None:
+            raise CaterpillarError(f"this rule has no fixed matrix of layer {index}")
+        return matrix
 
     def _places(self, index: int, matrix: Matrix) -> Places:
         """Arrays that broadcast to (cores, positions, panel, lanes)."""

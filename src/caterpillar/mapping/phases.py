@@ -25,6 +25,7 @@ from caterpillar.mapping.isa import (
     ZERO,
     accumulators,
 )
+from caterpillar.mapping.layout import LayerLayout
 from caterpillar.mapping.split import Matrix, Tile, back_unit
 
 
@@ -33,29 +34,28 @@ def staged(tile: Tile, word: int) -> int:
     return STAGED + word if word < tile.words - 1 else NONE
 
 
-def forward(
-    b: Builder, m: Machine, start: int, *, inputs: int, positions: int, matrix: Matrix, sums: int, pace: int
-) -> int:
+def forward(b: Builder, m: Machine, start: int, *, layer: LayerLayout, inputs: int, sums: int, pace: int) -> int:
     """Partial sums of all the lane's outputs over its inputs, to MEM B at `sums`; a multiply-add a cycle.
 
     The first multiply-add is issued at `start`; in the first block of outputs a position takes `pace` cycles.
     Returns when all sums are ready.
     """
-    width = accumulators(m)
+    width, positions, matrix = accumulators(m), layer.positions, layer.weights
     blocks, rest = matrix.padded // width, start + positions * pace
     turns = max(1, matrix.tile.wide // width)  # blocks of outputs that share a group of words
-    _forward_blocks(b, m, start, pace, inputs, positions, matrix, sums, range(1))
+    _forward_blocks(b, m, start, pace, layer, inputs, sums, range(1))
     for first in range(1, min(1 + turns, blocks)):
         at = rest + (first - 1) * positions * width
-        _forward_blocks(b, m, at, width, inputs, positions, matrix, sums, range(first, blocks, turns))
+        _forward_blocks(b, m, at, width, layer, inputs, sums, range(first, blocks, turns))
     return rest + (blocks - 1) * positions * width - (pace - width if blocks == 1 else 0) + m.fma_latency
 
 
 def _forward_blocks(
-    b: Builder, m: Machine, at: int, pace: int, inputs: int, positions: int, matrix: Matrix, sums: int, blocks: range
+    b: Builder, m: Machine, at: int, pace: int, layer: LayerLayout, inputs: int, sums: int, blocks: range
 ) -> None:
     """Blocks of outputs, each over all positions; the first multiply-add is issued at `at`."""
-    width, tile = accumulators(m), matrix.tile
+    width, positions, matrix = accumulators(m), layer.positions, layer.weights
+    tile = matrix.tile
     sets, first = -(-positions // tile.deep), blocks.start * width
     outer = loop(len(blocks), blocks.step * positions * width)
     words = [
@@ -95,8 +95,8 @@ def update_forward(
     """W <- W - (lr h) d of the sample before, and the new sample's partial sums with the W just written.
 
     new: where the new sample lies and where its sums go; None: the update alone. A weight takes two cycles, an update
-    alone one if MEM A's words hold several weights; in the first block of outputs a position takes `pace` cycles, if that
-    is more. The first weight is read at `start`. Returns when all sums are ready (all weights written).
+    alone one if MEM A's words hold several weights; in the first block of outputs a position takes `pace` cycles, if
+    that is more. The first weight is read at `start`. Returns when all sums are ready (all weights written).
     """
     u = _UpdateForward(b, m, old, errors, positions, matrix, two=new is not None or matrix.tile.words == 1)
     pace = max(pace, 2 * u.width)
@@ -236,38 +236,37 @@ def back_own(
     words: int,
     outputs: int,
     to: int,
-    weights: tuple[Matrix, int] | None,
-    feedback: Matrix | None = None,
+    through: Matrix,
+    update: tuple[Matrix, int] | None,
 ) -> int:
     """Errors of the core's own outputs from `outputs` errors that every PE has; no ring. Returns when they are ready.
 
-    words: of own outputs in a lane. weights: a matrix to update, and the scaled inputs. feedback: the matrix that errors
-    go through; None: the one updated, in one read.
+    words: of own outputs in a lane. through: the matrix that errors go through. update: the matrix to update, and the
+    scaled inputs; if it is the same one, it is read once.
     """
     latency, pace = m.fma_latency, own_pace(m)
-    through = feedback or (weights[0] if weights else None)
-    assert through is not None
-    to_error = own_back(m, update=weights is not None, feedback=feedback is not None)
+    twice = update is not None and update[0] is not through
+    to_error = 2 - latency % 2 if update and not twice else 3 if twice else 1
     for t in range(words):
         base = start + t * outputs * pace
         back, last = base + to_error, base + to_error + (outputs - 1) * pace
         b.memory_b(READ, base, [loop(outputs, pace, address=1)], errors, LATCH)
-        if weights:
+        if update:
             with b.account("update"):
-                b.load_within(base - pace + 2 if t else 0, base, weights[1] + t, LATCH + 1)
-            _read_row(b, base, pace, weights[0], t, outputs, alone=feedback is None)
-            _update_row(b, m, base, pace, weights[0], t, outputs)
-        if feedback:
-            _read_row(b, back - 1, pace, feedback, t, outputs, alone=weights is None)
+                b.load_within(base - pace + 2 if t else 0, base, update[1] + t, LATCH + 1)
+            _read_row(b, base, pace, update[0], t, outputs, alone=not twice)
+            _update_row(b, m, base, pace, update[0], t, outputs)
+        if twice or not update:
+            _read_row(b, back - 1, pace, through, t, outputs, alone=not twice)
         with b.account("backward"):
             b.load_within(last - pace, last - 1, own + t, LATCH + 3)
             for j in range(outputs):
                 c = ACCUMULATOR if j else ZERO
                 fields = {"fma_a": HALF + j % through.tile.wide, "fma_b": LATCH, "fma_c": c}
                 if j == outputs - 1:
-                    b.issue("fma", last, fma_flags=SLOPE, fma_gate=LATCH + 3, **fields)
+                    b.issue("fma", last, [], fma_flags=SLOPE, fma_gate=LATCH + 3, **fields)
                 else:
-                    b.issue("fma", back + j * pace, fma_to=ACCUMULATOR, **fields)
+                    b.issue("fma", back + j * pace, [], fma_to=ACCUMULATOR, **fields)
             b.memory_b(WRITE, last + latency, [], to + t, RESULT)
     return start + (words * outputs - 1) * pace + to_error + latency + 1
 
@@ -280,14 +279,14 @@ def _read_row(b: Builder, at: int, pace: int, matrix: Matrix, position: int, out
 
 
 def _update_row(b: Builder, m: Machine, base: int, pace: int, matrix: Matrix, position: int, outputs: int) -> None:
-    """W <- W - (lr h) d for a position's row, lr h in LATCH + 1, d in LATCH; written by groups, a broken one by words."""
+    """W <- W - (lr h) d for a position's row, lr h in LATCH + 1, d in LATCH; a broken group is written word by word."""
     wide, at = matrix.tile.wide, base + 1 + m.fma_latency % 2
     with b.account("update"):
         for j in range(outputs):
             whole, word = j // wide < outputs // wide, j % wide
             fields = {"fma_a": LATCH + 1, "fma_b": LATCH, "fma_c": HALF + word}
             to = staged(matrix.tile, word) if whole else NONE
-            b.issue("fma", at + j * pace, fma_to=to, fma_flags=NEGATE, **fields)
+            b.issue("fma", at + j * pace, [], fma_to=to, fma_flags=NEGATE, **fields)
             if to == NONE:
                 op = WRITE_GROUP if whole and wide > 1 else WRITE
                 b.memory_a(
@@ -298,10 +297,3 @@ def _update_row(b: Builder, m: Machine, base: int, pace: int, matrix: Matrix, po
 def own_pace(m: Machine) -> int:
     """Cycles a weight takes in back_own: one sum, so at least the FMA's latency."""
     return max(4, m.fma_latency + m.fma_latency % 2)
-
-
-def own_back(m: Machine, *, update: bool, feedback: bool) -> int:
-    """From a weight's first read to its error's multiply-add."""
-    if not feedback:
-        return 2 - m.fma_latency % 2
-    return 3 if update else 1

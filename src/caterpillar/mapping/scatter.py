@@ -1,10 +1,10 @@
 """Backward and update in one pass over the weights, with the additions over chains, groups and cores beside it.
 
 Positions are worked off from the last to the first, some at a time (a group of positions), output by output. A group's
-weights are cut into as many pieces as it has positions. In every piece there are gaps, each with a free cycle of the FMA
-or more, in which the error sums of earlier positions go through their stages: a lane's partial sums are added (chains),
-then the sums of the lanes' groups over the links, then what came over the ring: the visit. A stage of a position comes a
-piece after the stage before it, so in a piece the last stage comes first.
+weights are cut into as many pieces as it has positions. In every piece there are gaps, each with a free cycle of the
+FMA or more, in which the error sums of earlier positions go through their stages: a lane's partial sums are added
+(chains), then the sums of the lanes' groups over the links, then what came over the ring: the visit. A stage of a
+position comes a piece after the stage before it, so in a piece the last stage comes first.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from caterpillar.mapping.split import Chains, Matrix, up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Additions (a, c, to) in neighbouring cycles, operands and registers; bit: of the exchange before them, or none."""
+    """Additions (a, c, to) in neighbouring cycles; bit: of the exchange before them, or none."""
 
     adds: tuple[tuple[int, int, int], ...]
     bit: int | None = None
@@ -317,7 +317,7 @@ def _visits(b: Builder, s: Scatter, *, gates: int, to: int) -> int:
         stored = b.store_within(out, out, to + block, RESULT)
         a, c = (mine, ZERO) if first else (ROW, mine)
         fields = {"fma_a": a, "fma_c": c, "fma_to": s.carried if stored is None else NONE}
-        b.issue("fma", at, fma_b=ONE, fma_flags=SLOPE, fma_gate=LATCH + 3, **fields)
+        b.issue("fma", at, [], fma_b=ONE, fma_flags=SLOPE, fma_gate=LATCH + 3, **fields)
         if stored is None:
             stored = b.store_within(out + 1, at + s.shortest - 1, to + block, s.carried)
         if stored is None:
@@ -327,7 +327,7 @@ def _visits(b: Builder, s: Scatter, *, gates: int, to: int) -> int:
 
 
 def _stages(b: Builder, s: Scatter, times: list[int], position: int, *, straight: bool) -> int:
-    """A position's stages before its visit; returns the register of the sum. straight: it goes to the ring from there."""
+    """A position's stages before its visit; returns the sum's register. straight: it goes to the ring from there."""
     mine = s.fresh + position * s.chains.sums
     for number, stage in enumerate(s.stages):
         for i, (a, c, to) in enumerate(stage.adds):

@@ -1,8 +1,8 @@
 """How a layer's weights are dealt out: to the lanes of a core, and to the groups of words that MEM A reads at once.
 
-A core's lanes stand in `groups` groups of `lanes` lanes: lane = group lanes + number in the group. The lanes of a group
-share the inputs, input i at lane i mod `lanes`, a position each; the groups share the core's outputs, `padded` each, one
-after the other. So forward sums are added inside groups only, and backward sums between groups only.
+A core's lanes stand in `groups` groups of `lanes` lanes: lane = group lanes + number in the group. The lanes of a
+group share the inputs, input i at lane i mod `lanes`, a position each; the groups share the core's outputs, `padded`
+each, one after the other. So forward sums are added inside groups only, and backward sums between groups only.
 """
 
 from __future__ import annotations
