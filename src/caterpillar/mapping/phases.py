@@ -14,6 +14,7 @@ from caterpillar.mapping.isa import (
     ACCUMULATOR,
     HALF,
     LATCH,
+    MEM_A,
     NEGATE,
     NONE,
     RATE,
@@ -32,6 +33,11 @@ from caterpillar.mapping.split import Matrix, Tile, back_unit
 def staged(tile: Tile, word: int) -> int:
     """Where an updated word of a group goes: the last straight to MEM A."""
     return STAGED + word if word < tile.words - 1 else NONE
+
+
+def weight_latch(tile: Tile, word: int) -> int:
+    """Where a word of the group read last is."""
+    return HALF + word if tile.words > 1 else MEM_A
 
 
 def forward(b: Builder, m: Machine, start: int, *, layer: LayerLayout, inputs: int, sums: int, pace: int) -> int:
@@ -64,12 +70,12 @@ def _forward_blocks(
     ]
     each = min(tile.wide, width)
     address = matrix.address + first * tile.deep if tile.wide <= width else matrix.address + first
-    b.memory_a(READ, at - 1, [*words, loop(width // each, each, address=tile.words)], address, HALF)
+    b.memory_a(READ, at - 1, [*words, loop(width // each, each, address=tile.words)], address, MEM_A)
     b.memory_b(READ, at - 1, [outer, loop(positions, pace, address=1)], inputs, LATCH + 1)
     for deep in range(tile.deep):
         count = len(range(deep, positions, tile.deep))
         for k in range(width):
-            half = HALF + tile.word(deep, (first + k) % tile.wide)
+            half = weight_latch(tile, tile.word(deep, (first + k) % tile.wide))
             for low, high in ((0, 1), (1, count)) if deep == 0 else ((0, count),):
                 c = ZERO if deep == 0 and high == 1 and low == 0 else ACCUMULATOR + k
                 loops = [outer, loop(high - low, tile.deep * pace)]
@@ -157,7 +163,7 @@ class _UpdateForward:
         every = 2 * tile.wide if self.two else self.group
         groups = loop(self.width // tile.wide, every, address=tile.words)
         column, words = self.matrix.address + first * self.width * tile.deep, self.words()
-        b.memory_a(READ, base, [*along, groups], column, HALF)
+        b.memory_a(READ, base, [*along, groups], column, MEM_A)
         with b.account("update"):
             seen = -1
             for index, (word, position, output) in enumerate(words):
@@ -169,7 +175,7 @@ class _UpdateForward:
                         slot = LATCH + 2 * deep if tile.by_output else LATCH
                         b.memory_b(READ, at + self.odd, inputs, self.old + deep, slot)
                     seen = tile.deep if tile.by_output else position
-                fields = {"fma_b": REGISTER + output, "fma_c": HALF + word, "fma_to": staged(tile, word)}
+                fields = {"fma_b": REGISTER + output, "fma_c": weight_latch(tile, word), "fma_to": staged(tile, word)}
                 b.issue("fma", at + self.update_at, nest, fma_a=latch, fma_flags=NEGATE, **fields)
             done = base + self.time(tile.words - 1, period) + self.update_at + self.latency
             b.memory_a(WRITE_GROUP if tile.words > 1 else WRITE, done, [*along, groups], column, RESULT)
@@ -262,7 +268,7 @@ def back_own(
             b.load_within(last - pace, last - 1, own + t, LATCH + 3)
             for j in range(outputs):
                 c = ACCUMULATOR if j else ZERO
-                fields = {"fma_a": HALF + j % through.tile.wide, "fma_b": LATCH, "fma_c": c}
+                fields = {"fma_a": weight_latch(through.tile, j % through.tile.wide), "fma_b": LATCH, "fma_c": c}
                 if j == outputs - 1:
                     b.issue("fma", last, [], fma_flags=SLOPE, fma_gate=LATCH + 3, **fields)
                 else:
@@ -275,7 +281,7 @@ def _read_row(b: Builder, at: int, pace: int, matrix: Matrix, position: int, out
     """The groups of a position's row: once, or, if another matrix uses the latches between, for each word again."""
     wide = matrix.tile.wide if alone else 1
     loops = [loop(-(-outputs // wide), wide * pace, address=wide)]
-    b.memory_a(READ, at, loops, matrix.at(position, 0), HALF)
+    b.memory_a(READ, at, loops, matrix.at(position, 0), MEM_A)
 
 
 def _update_row(b: Builder, m: Machine, base: int, pace: int, matrix: Matrix, position: int, outputs: int) -> None:
@@ -284,7 +290,7 @@ def _update_row(b: Builder, m: Machine, base: int, pace: int, matrix: Matrix, po
     with b.account("update"):
         for j in range(outputs):
             whole, word = j // wide < outputs // wide, j % wide
-            fields = {"fma_a": LATCH + 1, "fma_b": LATCH, "fma_c": HALF + word}
+            fields = {"fma_a": LATCH + 1, "fma_b": LATCH, "fma_c": weight_latch(matrix.tile, word)}
             to = staged(matrix.tile, word) if whole else NONE
             b.issue("fma", at + j * pace, [], fma_to=to, fma_flags=NEGATE, **fields)
             if to == NONE:

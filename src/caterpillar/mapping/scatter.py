@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.arrange import group_order, scatter_chains
@@ -22,9 +23,9 @@ from caterpillar.mapping.isa import (
     COLLECTIVE,
     FROM_PE,
     FROM_UP,
-    HALF,
     LATCH,
     LINK,
+    MEM_A,
     NEGATE,
     NONE,
     ONE,
@@ -34,11 +35,12 @@ from caterpillar.mapping.isa import (
     SLOPE,
     UP,
     ZERO,
+    Loop,
     beat_cycles,
     link_hops,
 )
 from caterpillar.mapping.layout import LayerLayout
-from caterpillar.mapping.phases import staged
+from caterpillar.mapping.phases import staged, weight_latch
 from caterpillar.mapping.split import Chains, Matrix, up
 
 
@@ -197,6 +199,14 @@ class Scatter:
         before += idle if self.gaps[-1][0] <= y else 0  # a piece that is stretched is stretched in its last gap
         return self.start + (group * self.width + piece) * self.piece + self.step * y + before
 
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """(first granule, granules) of a group's stretches that no gap interrupts."""
+        number = self.matrix.padded // self.matrix.tile.wide
+        starts = [self.weight(0, granule * self.granule) for granule in range(number)]
+        breaks = [i for i in range(1, number) if starts[i] - starts[i - 1] != self.granule * self.step]
+        return [(low, high - low) for low, high in pairwise([0, *breaks, number])]
+
     def index(self, output: int, position: int) -> int:
         """A weight's number in its group: groups of words one after the other, of each output by output."""
         tile = self.matrix.tile
@@ -253,48 +263,91 @@ def back_scatter(b: Builder, s: Scatter, *, scaled: int, gates: int, errors: int
 
 
 def _weights(b: Builder, s: Scatter, *, scaled: int, errors: int) -> None:
-    """Weights of one output after the other; those of a group of positions by loops."""
-    width, latency, tile = s.width, s.machine.fma_latency, s.matrix.tile
-    update, back = (2, 1) if latency % 2 or not s.update else (1, 2)
-    period = width * s.piece
-    across = loop(s.groups, period, address=-width * s.matrix.padded)
-    each = loop(s.groups, period)
-    top = (s.groups - 1) * width
-    for output in range(s.matrix.padded):
-        for position in range(width):
-            at = s.weight(0, s.index(output, position))
-            where = top + width - 1 - position  # positions from the last to the first
-            word = tile.word(where % tile.deep, output % tile.wide)
-            address = s.matrix.at(where, output) - word
-            if word == 0:
-                b.memory_a(READ, at, [across], address, HALF)
-            if position % (tile.deep if tile.wide > 1 else width) == 0:
-                b.memory_b(READ, at, [each], errors + output, LATCH)
-            if s.update:
-                with b.account("update"):
-                    fields = {"fma_b": LATCH, "fma_c": HALF + word, "fma_to": staged(tile, word)}
-                    b.issue("fma", at + update, [each], fma_a=REGISTER + position, fma_flags=NEGATE, **fields)
-                    if word == tile.words - 1:
-                        op = WRITE_GROUP if word else WRITE
-                        b.memory_a(op, at + update + latency, [across], address, RESULT)
-            with b.account("backward"):
-                _error(b, s, at + back, each.count, output=output, position=position, half=HALF + word)
+    """Granules without a gap between them in loops, over all groups of positions."""
+    width, tile, top = s.width, s.matrix.tile, (s.groups - 1) * s.width
+    for first, count in s.runs:
+        run = _Run(b, s, first, count)
+        run.memory_a()
+        for output in range(tile.wide):
+            for position in range(width):
+                if position % (tile.deep if tile.wide > 1 else width) == 0:
+                    run.read_error(errors, output, position)
+                if s.update:
+                    run.update(output, position)
+                run.error(output, position)
     if s.update:
+        period = loop(s.groups - 1, width * s.piece, address=-width)
         with b.account("update"):
             for a in range(width):
                 b.load_within(0, s.start, scaled + top + width - 1 - a, REGISTER + a)
-                rest = [loop(s.groups - 1, period, address=-width)]
-                at = s.weight(1, s.index(0, a))
-                b.memory_b(READ, at, rest, scaled + top - 1 - a, REGISTER + a)
+                b.memory_b(READ, s.weight(1, s.index(0, a)), [period], scaled + top - 1 - a, REGISTER + a)
 
 
-def _error(b: Builder, s: Scatter, at: int, groups: int, *, output: int, position: int, half: int) -> None:
-    """A multiply-add of a position's error: the first of a chain begins with +0, the last ends in a register."""
-    sums = s.chains.sums
-    chain = position * sums + output % sums
-    c = ZERO if output < sums else ACCUMULATOR + chain
-    to = s.fresh + chain if output >= s.matrix.padded - sums else ACCUMULATOR + chain
-    b.issue("fma", at, [loop(groups, s.width * s.piece)], fma_a=half, fma_b=LATCH, fma_c=c, fma_to=to)
+class _Run:
+    """`count` granules from granule `first` on, in every group of positions. Outputs are those of a granule."""
+
+    def __init__(self, b: Builder, s: Scatter, first: int, count: int) -> None:
+        self.b, self.s, self.first, self.count = b, s, first, count
+        self.tile, self.latency = s.matrix.tile, s.machine.fma_latency
+        self.at = s.weight(0, first * s.granule)
+        self.update_at, self.back_at = (2, 1) if self.latency % 2 or not s.update else (1, 2)
+        self.top = (s.groups - 1) * s.width
+
+    def loops(self, *, a: int = 0, b: int = 0, low: int = 0, high: int | None = None) -> list[Loop]:
+        """Over groups and the granules low .. high - 1; a, b: the address's steps."""
+        s, high = self.s, self.count if high is None else high
+        granules = loop(high - low, s.granule * s.step, **({"address": b} if b else {}))
+        return [loop(s.groups, s.width * s.piece, **({"address": a} if a else {})), granules]
+
+    def when(self, output: int, position: int) -> int:
+        """The cycle of a weight of the first granule."""
+        return self.at + self.s.step * self.s.index(output, position)
+
+    def memory_a(self) -> None:
+        """Groups of words read and, updated, written."""
+        s, tile = self.s, self.tile
+        blocks = s.width // tile.deep
+        across = self.loops(a=-s.width * s.matrix.padded, b=tile.words)
+        loops = [*across, loop(blocks, tile.words * s.step, address=-s.matrix.step)]
+        last = self.top + s.width - tile.deep  # the first position of the last block
+        address = s.matrix.address + last // tile.deep * s.matrix.step + self.first * tile.words
+        self.b.memory_a(READ, self.at, loops, address, MEM_A)
+        if s.update:
+            done = self.at + s.step * (tile.words - 1) + self.update_at + self.latency
+            with self.b.account("update"):
+                self.b.memory_a(WRITE_GROUP if tile.words > 1 else WRITE, done, loops, address, RESULT)
+
+    def read_error(self, errors: int, output: int, position: int) -> None:
+        """The output's error for the positions from this one on."""
+        address = errors + self.first * self.tile.wide + output
+        self.b.memory_b(READ, self.when(output, position), self.loops(b=self.tile.wide), address, LATCH)
+
+    def _word(self, output: int, position: int) -> int:
+        """Positions of a group are numbered from its last."""
+        return self.tile.word(self.tile.deep - 1 - position % self.tile.deep, output)
+
+    def update(self, output: int, position: int) -> None:
+        """W - (lr h) d."""
+        word, at = self._word(output, position), self.when(output, position) + self.update_at
+        fields = {"fma_b": LATCH, "fma_c": weight_latch(self.tile, word), "fma_to": staged(self.tile, word)}
+        with self.b.account("update"):
+            self.b.issue("fma", at, self.loops(), fma_a=REGISTER + position, fma_flags=NEGATE, **fields)
+
+    def error(self, output: int, position: int) -> None:
+        """A multiply-add of a position's error: the first of a chain begins with +0, the last ends in a register."""
+        s, sums = self.s, self.s.chains.sums
+        chain = position * sums + output % sums
+        granules = s.matrix.padded // self.tile.wide
+        begins = self.first == 0 and output < sums
+        ends = self.first + self.count == granules and output >= self.tile.wide - sums
+        a = weight_latch(self.tile, self._word(output, position))
+        cuts = sorted({0, int(begins), max(int(begins), self.count - int(ends)), self.count})
+        for low, high in pairwise(cuts):
+            c = ZERO if begins and low == 0 else ACCUMULATOR + chain
+            to = s.fresh + chain if ends and high == self.count else ACCUMULATOR + chain
+            at = self.when(output, position) + self.back_at + low * s.granule * s.step
+            with self.b.account("backward"):
+                self.b.issue("fma", at, self.loops(low=low, high=high), fma_a=a, fma_b=LATCH, fma_c=c, fma_to=to)
 
 
 def _visits(b: Builder, s: Scatter, *, gates: int, to: int) -> int:
