@@ -30,7 +30,7 @@ from caterpillar.mapping.isa import (
     accumulators,
 )
 from caterpillar.mapping.layout import Layout
-from caterpillar.mapping.phases import back_own, forward, scale, update_forward
+from caterpillar.mapping.phases import back_own, copy, forward, scale, update_forward
 from caterpillar.mapping.scatter import Scatter, back_scatter
 from caterpillar.mapping.split import back_unit
 from caterpillar.mapping.sums import clear_within, reduce_lanes, sum_cores
@@ -139,7 +139,7 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
 
 def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     """The last layer forward, its all-reduce and softmax, and all inputs scaled; the output errors are ready."""
-    depth, layer, before = len(layout.layers), layout.layers[-1], layout.layers[-2]
+    depth, layer = len(layout.layers), layout.layers[-1]
     began = ready + 1
     with b.phase(f"forward {depth}", FORWARD):
         own, sums = layout.own[depth - 1], layout.sums[depth]
@@ -152,24 +152,27 @@ def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
         summed = gather_ring(
             b, m, ready + 1, own=layout.own_error, sources=sources, to=gathered, pace=pace, rotate=True
         )
-    with b.phase("scale 1", UPDATE):
-        inputs = (layout.new_input, layout.old_input, layout.layers[0].positions)
-        summed = max(summed, scale(b, m, ready + 1 + layer.own * pace, regions=[inputs]))
     with b.phase(f"add {depth}", COLLECTIVE):
         for word in range(layer.own):
             summed = sum_cores(b, m, summed, gathered=gathered + word * m.cores, to=logits + word)
     with b.account("backward"):
         erred = softmax(b, m, summed, layer=layer, logits=logits)
     b.mark("softmax", BACKWARD, "collective", summed, erred)
-    with b.phase(f"scale 2 to {depth}", UPDATE):
-        regions = [(at, at, layout.layers[i].positions) for i, at in enumerate(layout.gathered[2:], start=1)]
-        regions.append((layout.own[depth - 1], layout.scaled_own, before.own))
-        copies = (
-            []
-            if layout.direct
-            else [(at, one.chunk) for at, one in zip(layout.gates[1:], layout.layers[1:-1], strict=True)]
-        )
-        return max(erred, scale(b, m, summed + 1 + layer.beats, regions=regions, copies=copies))
+    with b.phase("scale", UPDATE):
+        return max(erred, _scale(b, layout, m, summed + 1 + layer.beats))
+
+
+def _scale(b: Builder, layout: Layout, m: Machine, start: int) -> int:
+    """All inputs times the learning rate, in place but for the first layer's; what decides slopes is kept as it is."""
+    depth = len(layout.layers)
+    hidden = list(zip(layout.gathered[2:], layout.layers[1:-1], strict=True))
+    if not layout.direct:
+        for (at, layer), to in zip(hidden, layout.gates[1:], strict=True):
+            start = copy(b, start, source=at, to=to, words=layer.chunk)
+    regions = [(layout.new_input, layout.old_input, layout.layers[0].positions)]
+    regions += [(at, at, layer.positions) for at, layer in hidden]
+    regions.append((layout.own[depth - 1], layout.scaled_own, layout.layers[-2].own))
+    return scale(b, m, start, regions=regions, pace=1)
 
 
 def _output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feedback: bool) -> int:

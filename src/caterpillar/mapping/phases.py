@@ -214,22 +214,26 @@ def scale(
     start: int,
     *,
     regions: Sequence[tuple[int, int, int]],
-    copies: Sequence[tuple[int, int]] = (),
+    pace: int = 2,
 ) -> int:
-    """lr times each word of the regions (from, to, words), a word every two cycles; returns when done.
+    """lr times each word of the regions (from, to, words), a word every `pace` cycles; returns when done.
 
-    copies: of each of the first regions some words are also kept unscaled: (to, words).
+    With a pace of two, MEM B is read in one cycle and written in the other.
     """
-    gap = 1 + m.fma_latency % 2  # so that reads and writes of MEM B fall into different cycles
-    for number, (source, to, words) in enumerate(regions):
-        b.memory_b(READ, start, [loop(words, 2, address=1)], source, LATCH + 3)
-        if number < len(copies):
-            kept, some = copies[number]
-            b.memory_b(WRITE, start + 1, [loop(some, 2, address=1)], kept, LATCH + 3)
-        b.issue("fma", start + gap, [loop(words, 2)], fma_a=RATE, fma_b=LATCH + 3, fma_c=ZERO)
-        b.memory_b(WRITE, start + gap + m.fma_latency, [loop(words, 2, address=1)], to, RESULT)
-        start += 2 * words
-    return start + m.fma_latency
+    gap = 1 + m.fma_latency % 2 * (pace - 1)
+    for source, to, words in regions:
+        b.memory_b(READ, start, [loop(words, pace, address=1)], source, LATCH + 3)
+        b.issue("fma", start + gap, [loop(words, pace)], fma_a=RATE, fma_b=LATCH + 3, fma_c=ZERO)
+        b.memory_b(WRITE, start + gap + m.fma_latency, [loop(words, pace, address=1)], to, RESULT)
+        start += pace * words
+    return start + m.fma_latency + gap - 1
+
+
+def copy(b: Builder, start: int, *, source: int, to: int, words: int) -> int:
+    """Words of MEM B to another place there, one a cycle; returns when done."""
+    b.memory_b(READ, start, [loop(words, 1, address=1)], source, LATCH + 3)
+    b.memory_b(WRITE, start + 1, [loop(words, 1, address=1)], to, LATCH + 3)
+    return start + words + 1
 
 
 def back_own(

@@ -50,42 +50,38 @@ def _reduce_block(b: Builder, m: Machine, start: int, *, layer: LayerLayout, sum
         b.memory_b(WRITE, start + 1 + latency, [], to, RESULT)
         return start + 2 + latency
     words, ready, free = layer.owners, [start] * layer.owners, start
-    halving = [bit for bit in layer.order if 1 << bit < layer.owners]
     for number, bit in enumerate(layer.order):
         hops, halves = link_hops(m, bit), 1 << bit < layer.owners
         words = words // 2 if halves else words
-        far = words if halves else 0  # the words that go lie that far behind the ones that stay
-        exchange = max(free, start + 1, *(ready[z + far] - z * hops for z in range(words)))
-        exchange = max(exchange, *(ready[z] - (z + 1) * hops for z in range(words)))
-        sent, kept, step = REGISTER + far, REGISTER, 1
+        far = words if halves else 0  # the words that go are that much higher than the ones that stay
+        # from the highest down: so the first to have been added are the first to go, and kept ones have a while longer
+        exchange = max(free, start + 1, *(ready[z + far] - (words - 1 - z) * hops for z in range(words)))
+        exchange = max(exchange, *(ready[z] - (words - z) * hops for z in range(words)))
+        sent, kept, step = REGISTER + far + words - 1, REGISTER + words - 1, -1
         if number == 0:
-            _read_sums(b, exchange, hops, sums=sums, bits=halving, owners=layer.owners, first=bit if halves else None)
+            _read_sums(b, exchange, hops, sums=sums, layer=layer)
             sent, kept, step = LATCH, LATCH + 1, 0
         b.issue("link", exchange, [loop(words, hops, link_slot=step)], link_bit=bit, link_slot=sent)
         free = exchange + words * hops
-        loops = [loop(words, hops, fma_c=step, fma_to=1)]
+        loops = [loop(words, hops, fma_c=step, fma_to=-1)]
         last = flags if number == len(layer.order) - 1 else 0
-        b.issue("fma", exchange + hops, loops, fma_a=LINK, fma_b=ONE, fma_c=kept, fma_to=REGISTER, fma_flags=last)
-        ready = [exchange + (z + 1) * hops + latency for z in range(words)]
+        to_slot = REGISTER + words - 1
+        b.issue("fma", exchange + hops, loops, fma_a=LINK, fma_b=ONE, fma_c=kept, fma_to=to_slot, fma_flags=last)
+        ready = [exchange + (words - z) * hops + latency for z in range(words)]
     b.memory_b(WRITE, ready[0], [], to, RESULT)
     return ready[0] + 1
 
 
-def _read_sums(
-    b: Builder, exchange: int, hops: int, *, sums: int, bits: list[int], owners: int, first: int | None
-) -> None:
-    """The first level's words from MEM B: the ones sent a cycle before each exchange, the ones kept a cycle before use.
-
-    first: the bit in which the words sent differ from the ones kept; None: they are the same.
-    """
-    rest = [bit for bit in bits if bit != first]
+def _read_sums(b: Builder, exchange: int, hops: int, *, sums: int, layer: LayerLayout) -> None:
+    """The first level: words sent are read a cycle before each exchange, words kept a cycle before their use."""
+    owners, first = layer.owners, 1 << layer.order[0]
+    rest = [bit for bit in layer.order[1:] if 1 << bit < owners]
     loops: list[Loop] = []
     for place, bit in enumerate(rest):
-        loops.append(loop(2, hops << (len(rest) - 1 - place), offset=1 << bit))
-    for slot, at, offset in (
-        (LATCH, exchange - 1, 0 if first is None else 1 << first),
-        (LATCH + 1, exchange - 1 + hops, 0),
-    ):
+        loops.append(loop(2, hops << (len(rest) - 1 - place), offset=-(1 << bit)))
+    highest = sum(1 << bit for bit in rest)
+    sent = highest + (first if first < owners else 0)
+    for slot, at, offset in ((LATCH, exchange - 1, sent), (LATCH + 1, exchange - 1 + hops, highest)):
         how = {"mode": XOR_LANE, "offset": offset, "bits": owners.bit_length() - 1} if owners > 1 else {}
         b.memory_b(READ, at, loops, sums, slot, **how)
 
