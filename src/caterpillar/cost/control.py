@@ -26,9 +26,9 @@ TOGGLES = (
     21.2,
 )  # bits of PEs' fields that differ from the cycle before; high: an idle unit's are 0, in sgd
 ISSUES = (2.16, 2.44, 8.0)  # units of a core that are told something, a cycle; high: all
-FETCHES = (0.066, 0.198, 1.0)  # instructions taken from the store, a cycle; high: one
+FETCHES = (0.073, 0.174, 1.0)  # instructions taken from the store, a cycle; high: one
 
-# The sgd tick has 1,059 instructions of 59 bits: fields, start, and for each loop count, period and steps.
+# The sgd tick has 929 instructions of 56 bits: fields, start, and for each loop count, period and steps.
 STORE_BYTES = 8192
 STORE_WORD_BITS = 64
 # Sequencers of a core, our design: three nested loops a unit, each a count and a period, besides the fields.
