@@ -241,9 +241,11 @@ def test_a_mutated_schedule_is_refused_or_gives_other_bits() -> None:
     inputs, labels = random.random((1, 20)).astype(np.float16), np.array([2])
     want = simulate(placed, weights, inputs, labels, 0.1)
     refused: list[Hazard] = []
+    ports: set[str] = set()  # of MEM B, that results are written through
     for index, one in enumerate(placed.first.instructions):
         if not any(name.endswith("_slot") and value == isa.RESULT for name, value in one.fields):
             continue
+        ports |= {one.unit} & {"mem_b0", "mem_b1"}
         changed = dataclasses.replace(placed, first=delayed(placed.first, index))
         try:
             got = simulate(changed, weights, inputs, labels, 0.1)
@@ -251,5 +253,6 @@ def test_a_mutated_schedule_is_refused_or_gives_other_bits() -> None:
             refused.append(hazard)
         else:
             assert any((a != b).any() for a, b in zip(got.weights, want.weights, strict=True)), one
-    assert {hazard.unit for hazard in refused} >= {"mem_b0", "mem_b1"}
+    assert ports
+    assert {hazard.unit for hazard in refused} >= ports
     assert all(0 < hazard.cycle < placed.first.cycles for hazard in refused)
