@@ -8,11 +8,12 @@ import pytest
 from caterpillar.checks import OutputError
 from caterpillar.reproduce import judge, run_reproduction
 from caterpillar.reproduce import run as run_module
-from caterpillar.reproduce.fig5 import rows_of, short_trials
+from caterpillar.reproduce.fig5 import rows_of
 from caterpillar.reproduce.paper import Tolerance, epochs_to
 from caterpillar.reproduce.study import Study
 from caterpillar.reproduce.study.plan import SGD, Workload
-from caterpillar.reproduce.study.results import Curve, read_records
+from caterpillar.reproduce.study.results import Curve, Record, read_records
+from tests.reproduce.records import made_up, rising
 
 ONE_PERCENT = Tolerance(relative=0.01)
 
@@ -73,44 +74,44 @@ def test_a_curve_of_several_seeds_is_judged_by_its_median() -> None:
     assert "median of 3 seeds" in rows["epochs_to_85"].note
 
 
-def test_the_short_plan_is_one_rule_of_each_kind() -> None:
-    assert [trial.method.label for trial in short_trials()] == ["sgd", "mbgd8", "mbgd50", "cp", "dfa8"]
-    assert {(trial.epochs, trial.seed, trial.purpose) for trial in short_trials()} == {(10, 0, "final")}
-
-
 def test_rows_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "train_short", lambda **_: [curve("sgd", (0.9,))])
-    rows = run_reproduction(tmp_path / "out", quick=True)
+    monkeypatch.setattr(run_module, "known_records", lambda: made_up(rising))
+    found = run_reproduction(tmp_path / "out", quick=True)
     stored = json.loads((tmp_path / "out" / "rows.json").read_text())["rows"]
-    assert [row.as_dict() for row in rows] == stored
+    assert [row.as_dict() for row in found.rows] == stored
+    assert found.stored
+    assert list(found.records) == made_up(rising)
     promised = {"artifact", "case", "rule", "quantity", "unit", "paper", "ours", "source", "verdict", "note"}
     assert all(promised | {"difference", "paper_mapping", "best_mapping"} == set(row) for row in stored)
-    assert {row["artifact"] for row in stored} == {"area", "table2", "fig10", "text", "fig5"}
+    assert {row["artifact"] for row in stored} == {
+        "area", "table2", "fig10", "text", "fig5", "ranking", "fig6", "fig7", "fig8", "fig9"
+    }  # fmt: skip
 
 
 def test_the_whole_study_is_stored_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = Workload(network="500-500-500-10", methods=(SGD,), search_epochs=1, final_epochs=1, seeds=1)
     monkeypatch.setattr(run_module, "STUDY", Study(samples=20, workloads=(load,), rate_factors=(1.0,)))
     monkeypatch.setattr(run_module, "known_records", list)
-    rows = run_reproduction(tmp_path, quick=False, workers=1)
+    found = run_reproduction(tmp_path, quick=False, workers=1)
+    assert not found.stored
     assert {record["purpose"] for record in read_records(tmp_path / "study.parquet")} == {"search", "final"}
-    assert {row.rule for row in rows if row.artifact == "fig5"} == {"sgd"}
+    assert {row.rule for row in found.rows if row.artifact == "fig5"} == {"sgd"}
 
 
 def test_a_folder_that_cannot_be_written_fails_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "train_short", lambda **_: pytest.fail("trained first"))
+    monkeypatch.setattr(run_module, "run_study", lambda *_, **__: pytest.fail("trained first"))
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"--out .*file cannot be written"):
-        run_reproduction(tmp_path / "file", quick=True)
+        run_reproduction(tmp_path / "file", quick=False)
 
 
 def test_an_earlier_result_stays_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(**_: object) -> list[Curve]:
+    def interrupted(*_: object, **__: object) -> list[Record]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "train_short", interrupted)
+    monkeypatch.setattr(run_module, "run_study", interrupted)
     (tmp_path / "rows.json").write_text("earlier")
     with pytest.raises(KeyboardInterrupt):
-        run_reproduction(tmp_path, quick=True)
+        run_reproduction(tmp_path, quick=False)
     assert (tmp_path / "rows.json").read_text() == "earlier"
-    assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.json", "study"]

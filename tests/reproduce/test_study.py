@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from caterpillar.network import PAPER_NETWORKS
 from caterpillar.reproduce.study import METHODS, STUDY, Method, Study
 from caterpillar.reproduce.study.plan import HALF, SGD, Repeat, Workload
 from caterpillar.reproduce.study.rates import learning_rates_toml
@@ -34,7 +35,9 @@ TINY = Study(
 def test_the_paper_s_fifteen_methods_on_its_four_networks():
     assert len(METHODS) == 15
     assert len({method.label for method in METHODS}) == 15
-    assert [load.final_epochs for load in STUDY.workloads] == [50, 50, 50, 30]
+    assert [load.network for load in STUDY.workloads] == list(PAPER_NETWORKS)
+    assert [load.seeds for load in STUDY.workloads] == [3, 3, 3, 1]
+    assert all(set(METHODS) <= set(load.methods) for load in STUDY.workloads)
 
 
 def test_every_method_has_the_same_search_budget():
@@ -45,13 +48,13 @@ def test_every_method_has_the_same_search_budget():
                 for trial in STUDY.search_trials()
                 if (trial.network, trial.method) == (load.network, method)
             )
-            for method in load.methods
+            for method in (*load.methods, *load.extra)
         }
         assert set(budgets.values()) == {len(STUDY.rate_factors) * load.search_epochs}
 
 
 def test_trials_have_folders_of_their_own():
-    chosen = {(load.network, method.label): 0.01 for load in STUDY.workloads for method in load.methods}
+    chosen = {(load.network, method.label): 0.01 for load in STUDY.workloads for method in (*load.methods, *load.extra)}
     trials = [*STUDY.search_trials(), *STUDY.final_trials(chosen)]
     assert len({trial.key for trial in trials}) == len(trials)
 
@@ -126,6 +129,41 @@ def test_records_survive_parquet(tmp_path: Path):
     stored = read_records(tmp_path / "results.parquet")
     assert len(stored) == len(records)
     assert curves(stored) == curves(records)
+
+
+def test_every_trial_of_the_plan_is_on_record():
+    stored = known_records()
+    whole = {(r["purpose"], r["network"], r["method"], r["arithmetic"], r["learning_rate"], r["seed"]) for r in stored}
+    trials = [*STUDY.search_trials(), *STUDY.final_trials(choose_rates(stored))]
+    missing = [
+        trial.key
+        for trial in trials
+        if (
+            trial.purpose,
+            trial.network,
+            trial.method.label,
+            trial.arithmetic.label,
+            trial.learning_rate,
+            trial.seed,
+        )
+        not in whole
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("method", ["cp", "mbgd50"])
+def test_the_trainer_gives_what_is_on_record(tmp_path: Path, method: str):
+    """The first epoch of a final run again: the same loss and accuracy, to the last bit."""
+    chosen = choose_rates(known_records())
+    trial = next(t for t in STUDY.final_trials(chosen) if t.method.label == method)
+    (again,) = run_trial(replace(trial, epochs=1), tmp_path, STUDY.samples)
+    (stored,) = [
+        record
+        for record in known_records()
+        if (record["purpose"], record["network"], record["method"]) == ("final", trial.network, method)
+        and (record["arithmetic"], record["seed"], record["epoch"]) == ("fp32", 0, 1)
+    ]
+    assert (again["train_loss"], again["accuracy"]) == (stored["train_loss"], stored["accuracy"])
 
 
 def test_the_default_learning_rates_are_those_of_the_stored_search():

@@ -13,7 +13,7 @@ Quick = Annotated[
     bool,
     typer.Option(
         "--quick/--full",
-        help="A short Fig. 5, in minutes; or the whole convergence study, in hours and resumable.",
+        help="Figs. 5 to 9 from the stored study; or run what it lacks, in hours and resumable.",
     ),
 ]
 Workers = Annotated[int, typer.Option(help="Trainings at a time.", min=1)]
@@ -29,7 +29,7 @@ def reproduce(
 ) -> None:
     """The paper's tables and figures, ours beside them, with verdicts.
 
-    Writes rows.json, rows.md and a picture of each to the folder.
+    Writes rows.json, rows.md, questions.md and a picture of each to the folder.
     """
     from caterpillar.cli.output import print_json, print_rich
     from caterpillar.cli.progress import Bar
@@ -37,11 +37,15 @@ def reproduce(
     from caterpillar.reproduce import run_reproduction
 
     with Bar() as bar:
-        rows = run_reproduction(out, quick=quick, workers=workers, dask=dask, on_progress=bar.update)
-    written = write_reproduction(rows, out)
+        found = run_reproduction(out, quick=quick, workers=workers, dask=dask, on_progress=bar.update)
+    written = write_reproduction(found, out)
     if json:
-        print_json({"rows": [row.as_dict() for row in rows]})
+        print_json({"rows": [row.as_dict() for row in found.rows]})
         return
-    for table in reproduction_tables(rows):
+    for table in reproduction_tables(found):
         print_rich(table)
+    if found.stored:
+        typer.echo(
+            "Figs. 5 to 9 and the questions: from the stored study, not trained now (--full trains what it lacks)"
+        )
     typer.echo(f"written: {', '.join(str(path) for path in [out / 'rows.json', *written])}")

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caterpillar.checks import OutputError
-from caterpillar.reproduce import Row, Verdict
+from caterpillar.report.study import Sheet, cost_sheets, fig5_sheets
+from caterpillar.report.study_figures import QUESTIONS
+from caterpillar.reproduce import Reproduction, Row, Verdict
+from caterpillar.reproduce.fig5 import fig5_curves
+from caterpillar.reproduce.questions import Answer, answers
+from caterpillar.reproduce.study.results import SETTLED_EPOCHS, Record, curves
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,57 +24,97 @@ TITLES = {
     "fig10": "Fig. 10: speed",
     "text": "What the text says",
     "fig5": "Fig. 5: epochs to an accuracy",
+    "ranking": "Fig. 5: the order of the methods",
+    "fig6": "Fig. 6: energy to an accuracy, N1",
+    "fig7": "Fig. 7: energy to an accuracy, N2",
+    "fig8": "Fig. 8: energy to an accuracy, N3",
+    "fig9": "Fig. 9: time to an accuracy",
 }
 NUMBERS = ("paper", "ours", "difference")
 EXECUTED = ("paper mapping", "best mapping")  # the same as micro-programs take it
 COLUMNS = ("case", "rule", "quantity", "unit", *NUMBERS, "verdict", *EXECUTED)
+IN_SHEETS = ("fig5", "fig6", "fig7", "fig8", "fig9")  # methods by accuracies, shown as such; all rows are in rows.json
 STYLES: dict[Verdict, str] = {"reproduced": "", "differs": "red", "paper-contradicts-itself": "yellow"}
+QUESTIONS_HEAD = """Made by `caterpillar reproduce` from the convergence study's records. Accuracy is on the 10,000 test
+images and settled: the mean of a run's last {epochs} epochs, the median over its seeds. A difference counts as one
+where it exceeds what another seed makes: the root mean square over all pairs of seeds of the runs in the table.
+"""
 NOT_THERE = "–"
 
 
-def reproduction_tables(rows: Sequence[Row]) -> list[Table]:
-    """A rich table for each artifact, and one that counts verdicts."""
+def reproduction_tables(found: Reproduction) -> list[Table]:
+    """A rich table for each artifact, the study's sheets, and a table that counts verdicts."""
     from rich.table import Table
 
     tables: list[Table] = []
-    for artifact, some in by_artifact(rows).items():
+    for artifact, some in by_artifact(found.rows).items():
+        if artifact in IN_SHEETS:
+            continue
         table = Table(title=TITLES[artifact], title_justify="left")
         for column in COLUMNS:
             table.add_column(column, justify="right" if column in (*NUMBERS, *EXECUTED) else "left")
         for row in some:
             table.add_row(*cells(row), style=STYLES[row.verdict])
         tables.append(table)
+    tables += [sheet.rich() for sheet in (*sheets(found), *(answer_sheet(a) for a in answers(found.records)))]
     verdicts = Table(title="Verdicts", title_justify="left")
     for column in ("artifact", *STYLES):
         verdicts.add_column(column, justify="left" if column == "artifact" else "right")
-    for artifact, some in by_artifact(rows).items():
+    for artifact, some in by_artifact(found.rows).items():
         counts = Counter(row.verdict for row in some)
         verdicts.add_row(TITLES[artifact], *(str(counts[verdict]) for verdict in STYLES))
     return [*tables, verdicts]
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def sheets(found: Reproduction) -> list[Sheet]:
+    """Fig. 5 by network, Figs. 6 to 9 by case."""
+    return [*fig5_sheets(fig5_curves(curves(found.records).values())), *cost_sheets(found.rows)]
+
+
+def answer_sheet(answer: Answer) -> Sheet:
+    """An answer's numbers under its question."""
+    verdict = {True: "Agrees with the paper.", False: "Does not agree with the paper.", None: ""}[answer.agrees]
+    note = f"The paper: {answer.paper} Ours: {answer.finding} {verdict}".rstrip()
+    return Sheet(title=answer.question, note=note, columns=answer.columns, lines=answer.lines)
+
+
+def markdown(found: Reproduction) -> str:
     """The same as Markdown, notes as well."""
     lines = ["# The paper's values beside ours", ""]
-    for artifact, some in by_artifact(rows).items():
+    for artifact, some in by_artifact(found.rows).items():
+        if artifact in IN_SHEETS:
+            continue
         lines += [f"## {TITLES[artifact]}", ""]
         lines += ["| " + " | ".join((*COLUMNS, "note")) + " |", "|---|---|---|---|--:|--:|--:|---|--:|--:|---|"]
         lines += ["| " + " | ".join((*cells(row), row.note)) + " |" for row in some]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(sheet.markdown() for sheet in sheets(found))])
 
 
-def write_reproduction(rows: Sequence[Row], out_dir: Path) -> list[Path]:
-    """Write rows.md and a PNG for each artifact to out_dir, which must exist. Raises OutputError."""
+def questions_page(records: Sequence[Record]) -> str:
+    """The paper's questions, each with its answer, its numbers and its picture, as Markdown."""
+    parts = ["# The paper's questions", "", QUESTIONS_HEAD.format(epochs=SETTLED_EPOCHS)]
+    for answer in answers(records):
+        parts.append(answer_sheet(answer).markdown())
+        if answer.key in QUESTIONS:
+            parts.append(f"![{answer.question}](question-{answer.key}.png)\n")
+    return "\n".join(parts)
+
+
+def write_reproduction(found: Reproduction, out_dir: Path) -> list[Path]:
+    """Write rows.md, questions.md and a PNG for each artifact to out_dir, which must exist. Raises OutputError."""
     from caterpillar.report.figures import FIGURES
+    from caterpillar.report.study_figures import draw_study
 
-    written = [out_dir / "rows.md"]
+    written = [out_dir / "rows.md", out_dir / "questions.md"]
     try:
-        written[0].write_text(markdown(rows), encoding="utf-8")
-        for artifact, some in by_artifact(rows).items():
+        written[0].write_text(markdown(found), encoding="utf-8")
+        written[1].write_text(questions_page(found.records), encoding="utf-8")
+        for artifact, some in by_artifact(found.rows).items():
             if artifact in FIGURES:
                 written.append(out_dir / f"{artifact}.png")
                 FIGURES[artifact](some, written[-1])
+        written += draw_study(found.rows, found.records, out_dir)
     except OSError as error:
         raise OutputError(f"--out {out_dir} cannot be written: {error.strerror or error}") from None
     return written

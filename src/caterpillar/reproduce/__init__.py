@@ -1,6 +1,6 @@
 """The paper's experiments as data, ours beside them, and what counts as reproduced."""
 
 from caterpillar.reproduce.rows import Row, Verdict, judge
-from caterpillar.reproduce.run import run_reproduction
+from caterpillar.reproduce.run import Reproduction, run_reproduction
 
-__all__ = ["Row", "Verdict", "judge", "run_reproduction"]
+__all__ = ["Reproduction", "Row", "Verdict", "judge", "run_reproduction"]

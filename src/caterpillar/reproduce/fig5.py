@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from caterpillar.network import parse_network
-from caterpillar.reproduce.paper import ACCURACIES, epochs_to, rule_of_label, tolerance, unit
+from caterpillar.network import PAPER_NETWORKS
+from caterpillar.reproduce.paper import ACCURACIES, epochs_to, tolerance, unit
 from caterpillar.reproduce.rows import Row, Verdict
-from caterpillar.reproduce.study import METHODS, STUDY, Trial, run_trials
-from caterpillar.reproduce.study.plan import Arithmetic
-from caterpillar.reproduce.study.results import Curve, curves
-from caterpillar.reproduce.study.run import Progress
-
-SMALLEST = "500-500-500-10"
-SHORT = ("sgd", "cp", "mbgd8", "mbgd50", "dfa8")  # one rule of each kind
-SHORT_EPOCHS = 10
+from caterpillar.reproduce.study import METHODS
+from caterpillar.reproduce.study.results import Curve
 
 
-def short_trials() -> tuple[Trial, ...]:
-    """For --quick: the smallest network, ten epochs, at the default learning rates."""
-    from caterpillar.train.learning_rates import default_learning_rate
-
-    network = parse_network(SMALLEST)
-    return tuple(
-        Trial(
-            purpose="final",
-            network=SMALLEST,
-            method=method,
-            arithmetic=Arithmetic(),
-            learning_rate=default_learning_rate(network, rule_of_label(method.label)),
-            seed=0,
-            epochs=SHORT_EPOCHS,
-        )
-        for method in METHODS
-        if method.label in SHORT
-    )
-
-
-def train_short(*, workers: int, on_progress: Progress) -> list[Curve]:
-    """Train the short Fig. 5, always from the start."""
-    with TemporaryDirectory() as folder:
-        records = run_trials(
-            short_trials(), Path(folder), samples=STUDY.samples, workers=workers, on_progress=on_progress
-        )
-    return list(curves(records).values())
+def fig5_curves(trained: Iterable[Curve]) -> list[Curve]:
+    """Those of the figure's methods, network by network."""
+    by_key = {(curve.network, curve.method): curve for curve in trained}
+    keys = [(network, method.label) for network in PAPER_NETWORKS for method in METHODS]
+    return [by_key[key] for key in keys if key in by_key]
 
 
 def fig5_rows(trained: Iterable[Curve]) -> list[Row]:
@@ -62,7 +32,7 @@ def rows_of(curve: Curve) -> list[Row]:
         except KeyError:
             continue
         ours = curve.epochs_to(percent / 100)
-        verdict, note = _judge(printed, ours, curve)
+        verdict, note = verdict_of(printed, ours, curve)
         rows.append(
             Row(
                 artifact="fig5",
@@ -72,7 +42,7 @@ def rows_of(curve: Curve) -> list[Row]:
                 unit=unit("epochs_to"),
                 paper=printed,
                 ours=ours,
-                source="train",
+                source="study",
                 verdict=verdict,
                 note=f"{note}; ours at learning rate {curve.learning_rate:g}, the paper's is not given",
             )
@@ -80,7 +50,7 @@ def rows_of(curve: Curve) -> list[Row]:
     return rows
 
 
-def _judge(printed: int | None, ours: float | None, curve: Curve) -> tuple[Verdict, str]:
+def verdict_of(printed: int | None, ours: float | None, curve: Curve) -> tuple[Verdict, str]:
     """Within the epochs run: what the paper reaches later than that counts as not reached, as ours does."""
     epochs, (best_accuracy, _, _) = curve.epochs, curve.best()
     within = printed if printed is not None and printed <= epochs else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from caterpillar.checks import OutputError
 
 Record = dict[str, Any]
 
+SETTLED_EPOCHS = 3
 STORED = Path(__file__).with_name("results.parquet")
 
 
@@ -39,6 +40,10 @@ class Curve:
         """The best accuracy of a run: median, lowest and highest over the seeds."""
         best = [max(run) for run in self.accuracies]
         return median(best), min(best), max(best)
+
+    def settled(self) -> tuple[float, ...]:
+        """Per seed, the mean accuracy of the last epochs (a single one's swings by a point); 0 where it diverged."""
+        return tuple(mean(run[-SETTLED_EPOCHS:]) if run[-1] else 0.0 for run in self.accuracies)
 
     def epochs_to(self, accuracy: float) -> float | None:
         """Median over the seeds of the first epoch that reaches the accuracy; None where half the seeds do not."""

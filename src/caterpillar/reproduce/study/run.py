@@ -43,7 +43,7 @@ def run_study(
         stored.setdefault(tuple(record[name] for name in IDENTITY), []).append(record)
 
     def run_all(trials: Sequence[Trial]) -> list[Record]:
-        keys = [tuple(_identity(trial)[name] for name in IDENTITY) for trial in trials]
+        keys = [tuple(identity(trial)[name] for name in IDENTITY) for trial in trials]
         missing = [trial for trial, key in zip(trials, keys, strict=True) if key not in stored]
         done = [record for key in keys for record in stored.get(key, [])]
         return done + run_trials(
@@ -132,7 +132,7 @@ def run_trial(trial: Trial, folder: Path, samples: int) -> list[Record]:
         numerics=trial.arithmetic.numerics,
         stochastic_rounding=trial.arithmetic.stochastic_rounding,
     )
-    config = _identity(trial) | {"samples": samples}
+    config = identity(trial) | {"samples": samples}
     with open_run(folder / trial.key, config) as run:
         lines = run.metrics()
         if len(lines) == trial.epochs:
@@ -157,7 +157,8 @@ def open_run(path: Path, config: Record) -> RunDirectory:
     return resume_run(path, config) if (path / CONFIG).exists() else create_run(path, config)
 
 
-def _identity(trial: Trial) -> Record:
+def identity(trial: Trial) -> Record:
+    """What a trial's records say of it, epoch for epoch."""
     return {
         "purpose": trial.purpose,
         "epochs": trial.epochs,
