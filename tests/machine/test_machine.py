@@ -18,7 +18,7 @@ def test_the_papers_machines():
     assert (PAPER_A.cores, PAPER_A.pes_per_core, PAPER_A.pes) == (32, 16, 512)
     assert (PAPER_B.cores, PAPER_B.pes_per_core, PAPER_B.pes) == (8, 256, 2048)
     assert PAPER_A.pe_sram_words == PAPER_B.pe_sram_words == 8192
-    assert list(MACHINES) == ["paper-a", "paper-b"]
+    assert list(MACHINES)[:2] == ["paper-a", "paper-b"]
     assert parse_machine("paper-b") is PAPER_B
 
 
@@ -76,7 +76,7 @@ def test_bad_files(tmp_path: Path, content: str, message: str):
 
 def test_unknown_names_and_missing_files(tmp_path: Path):
     with pytest.raises(
-        UsageError, match=r"^--machine must be one of paper-a, paper-b, or a .toml file, got 'paper-c'$"
+        UsageError, match=r"^--machine must be one of paper-a, paper-b, .*, or a .toml file, got 'paper-c'$"
     ):
         parse_machine("paper-c")
     with pytest.raises(UsageError, match=r"none.toml cannot be read: No such file or directory$"):

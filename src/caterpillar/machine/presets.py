@@ -12,7 +12,19 @@ from caterpillar.machine.machine import Machine
 PAPER_A = Machine(name="paper-a", core_rows=2, cores_per_row=16, pe_rows=4, pe_cols=4, ring_words_per_cycle=4)
 PAPER_B = Machine(name="paper-b", core_rows=2, cores_per_row=4, pe_rows=16, pe_cols=16, ring_words_per_cycle=16)
 
-MACHINES: dict[str, Machine] = {machine.name: machine for machine in (PAPER_A, PAPER_B)}
+# Found by examples/beyond-sgd.toml (docs/beyond.md): the most GFLOPS/W for SGD on 784-500-500-500-10 under the paper's
+# prices, as it is, and with the 512 PEs of paper-a; and the most under cacti prices.
+LEAN_SGD = Machine(
+    name="lean-sgd", cores_per_row=4, pe_rows=4, pe_cols=4, ring_words_per_cycle=4, pe_sram_word_bits=128
+)
+WIDE_SGD = Machine(
+    name="wide-sgd", cores_per_row=4, pe_rows=8, pe_cols=8, ring_words_per_cycle=8, pe_sram_word_bits=128
+)
+SMALL_SGD = Machine(
+    name="small-sgd", cores_per_row=4, pe_rows=8, pe_cols=8, ring_words_per_cycle=8, pe_sram_bytes=4 * 1024
+)
+
+MACHINES: dict[str, Machine] = {machine.name: machine for machine in (PAPER_A, PAPER_B, LEAN_SGD, WIDE_SGD, SMALL_SGD)}
 
 
 def parse_machine(text: str) -> Machine:
