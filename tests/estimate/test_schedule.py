@@ -93,7 +93,8 @@ def test_phases_by_hand() -> None:
     """Two cores of four PEs, layers 8-8-8-8 without padding: 64 weights a layer, those of layer 1 read with forward."""
     machine = replace(PAPER_A, core_rows=1, cores_per_row=2, pe_rows=2, pe_cols=2, fma_latency=2)
     phases = predict(placed(Network.mlp(8, 8, 8, 8), machine, "sgd")).tick.phases
-    scaled = 8 * (2 + 1 + 2)  # words of a PE: layer 1's inputs, layer 3's own, layer 2's
+    # words of a PE: layer 1's inputs (two groups of lanes, all inputs in each), layer 3's own, layer 2's
+    scaled = 8 * (4 + 1 + 2)
     assert [phases[name].fma for name in ("forward", "backward", "update")] == [192, 128, 192 + scaled]
     assert [phases[name].pe_sram_read_words for name in PHASES] == [32 + 64 + 64, 32 + 32, 32 + 32 + 32, 0, 0]
     assert [phases[name].pe_sram_write_words for name in PHASES] == [0, 0, 192, 0, 0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.evaluate import Evaluation, evaluate
-from caterpillar.machine import PAPER_A, Machine
+from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network, parse_network
 from caterpillar.rules import Rule, cp, dfa, fa, mbgd, sgd
@@ -38,6 +40,20 @@ def test_sgd_beats_the_paper_s_claims_on_its_own_small_machine() -> None:
     answer = best(N1, sgd(), PAPER_A)
     assert answer.utilization > 0.81  # the abstract's claim; Fig. 10 has 72.9 %
     assert answer.gflops_per_watt > 177  # Table 2
+
+
+def test_sgd_beats_the_paper_s_claims_on_its_own_large_machine() -> None:
+    answer = best(LARGE, sgd(), PAPER_B)
+    assert answer.utilization > 0.812  # Fig. 10
+    assert answer.gflops_per_watt > 185  # Table 2
+
+
+def test_words_of_four_weights_double_what_the_paper_claims() -> None:
+    """Of machines like paper-a: at the paper's prices, wider words in CACTI's ratio."""
+    answer = best(N1, sgd(), replace(PAPER_A, pe_sram_word_bits=64))
+    assert answer.gflops_per_watt >= 2 * 177
+    assert answer.area_mm2 <= 103.2
+    assert answer.utilization >= 0.729
 
 
 def test_a_network_too_large_for_the_local_memories_is_an_answer() -> None:

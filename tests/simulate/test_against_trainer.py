@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caterpillar.datasets import Samples
-from caterpillar.machine import PAPER_A, Machine
+from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
 from caterpillar.rules import dfa, fa, sgd
@@ -68,3 +68,14 @@ def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], rul
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_on_the_papers_small_network_and_its_machine(rule: str) -> None:
     agree(Network.mlp(784, 500, 500, 500, 10), PAPER_A, rule, 4, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "machine"),
+    [
+        ((784, 2500, 2000, 1500, 1000, 500, 10), PAPER_B),
+        ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=64)),
+    ],
+)
+def test_on_split_lanes_and_wide_words(sizes: tuple[int, ...], machine: Machine) -> None:
+    agree(Network.mlp(*sizes), machine, "sgd", 2, 5, 1)

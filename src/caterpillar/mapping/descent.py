@@ -112,9 +112,10 @@ def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_for
 def _reduce(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int, began: int) -> int:
     """began: since when nobody else writes where the sums are padded."""
     layer, sums = layout.layers[index - 1], layout.sums[index]
-    with b.phase(f"reduce {index}", COLLECTIVE):
-        spare = layer.own * layer.owners - layer.padded
+    spare = layer.own * layer.owners - layer.padded
+    with b.account("collective"):
         ready = clear_within(b, began, ready, words=spare, to=sums + layer.padded)
+    with b.phase(f"reduce {index}", COLLECTIVE):
         return reduce_lanes(b, m, ready, layer=layer, sums=sums, to=to, relu=index < len(layout.layers))
 
 
