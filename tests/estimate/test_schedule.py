@@ -89,6 +89,18 @@ def test_wider_links_never_slow_it_down(machine: Machine, sizes: list[int], rule
         assert placed(network, wider, rule).cycles(10) <= cycles
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    machine=MACHINES.map(lambda machine: replace(machine, pe_mem_b_bytes=1 << 14, pe_sram_bytes=1 << 16)),
+    sizes=st.lists(st.integers(1, 60), min_size=3, max_size=5),
+    rule=st.sampled_from(sorted(RULES)),
+)
+def test_more_columns_never_slow_a_tick_down(machine: Machine, sizes: list[int], rule: str) -> None:
+    network = Network.mlp(*sizes)
+    cycles = placed(network, machine, rule).steady.cycles
+    assert placed(network, replace(machine, pe_cols=2 * machine.pe_cols), rule).steady.cycles <= cycles
+
+
 def test_phases_by_hand() -> None:
     """Two cores of four PEs, layers 8-8-8-8 without padding: 64 weights a layer, those of layer 1 read with forward."""
     machine = replace(PAPER_A, core_rows=1, cores_per_row=2, pe_rows=2, pe_cols=2, fma_latency=2)

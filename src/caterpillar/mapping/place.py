@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.arrange import make_layout
@@ -29,22 +31,44 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
                 f" got {machine.pe_sram_word_bits}"
             )
         return place_paper(program, machine)
-    layout = make_layout(program.network, machine, program.rule)
-    short = _too_small(layout, machine, program.rule)
+    return _fastest(program, machine)
+
+
+def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """On all columns of PEs, or on half of them, a quarter ..., where more only make ways longer.
+
+    The others then do the same on words of +0: nothing they hold goes anywhere.
+    """
+    best, columns = _on(program, machine, machine), machine.pe_cols // 2
+    while columns:
+        part = replace(machine, pe_cols=columns)
+        if isinstance(best, Schedule) and program.macs_per_sample >= best.steady.cycles * part.pes:
+            return best  # fewer PEs would take as many cycles for the multiply-adds alone
+        other = _on(program, machine, part)
+        if isinstance(other, Schedule):
+            best = other if isinstance(best, Infeasible) or other.steady.cycles < best.steady.cycles else best
+        columns //= 2
+    return best
+
+
+def _on(program: Program, machine: Machine, part: Machine) -> Schedule | Infeasible:
+    """On the first columns of PEs of every core of the machine."""
+    layout = make_layout(program.network, part, program.rule)
+    short = _too_small(layout, part, program.rule)
     if short:
         return short
     return Schedule(
         network=program.network,
         machine=machine,
         rule=program.rule,
-        mapping=mapping,
+        mapping="best",
         layout=layout,
-        order=sum_order(layout, machine, program.rule),
-        first=first_tick(layout, machine, program.rule),
-        steady=steady_tick(layout, machine, program.rule),
-        last=last_update(layout, machine),
-        sample_beats=sample_beats(layout, machine),
-        sram_beats=sample_beats(layout, machine),
+        order=sum_order(layout, part, program.rule),
+        first=first_tick(layout, part, program.rule),
+        steady=steady_tick(layout, part, program.rule),
+        last=last_update(layout, part),
+        sample_beats=sample_beats(layout, part),
+        sram_beats=sample_beats(layout, part),
         macs_per_sample=program.macs_per_sample,
     )
 
