@@ -56,13 +56,18 @@ def test_words_of_four_weights_double_what_the_paper_claims() -> None:
     assert answer.utilization >= 0.729
 
 
+@pytest.mark.parametrize(("network", "machine", "gflops_per_watt"), [(N1, PAPER_A, 195), (LARGE, PAPER_B, 195)])
+def test_batches_of_fifty_beat_table_2(network: Network, machine: Machine, gflops_per_watt: float) -> None:
+    assert best(network, mbgd(50), machine).gflops_per_watt > gflops_per_watt
+
+
 def test_a_network_too_large_for_the_local_memories_is_an_answer() -> None:
     answer = evaluate(LARGE, sgd(), PAPER_A, mapping="best")
     assert isinstance(answer, Infeasible)
     assert answer.needs_bytes > answer.has_bytes
 
 
-@pytest.mark.parametrize("rule", [cp(), mbgd(8), sgd(momentum=0.9)])
+@pytest.mark.parametrize("rule", [cp(), mbgd(8, momentum=0.9), sgd(momentum=0.9)])
 def test_what_it_cannot_place_is_refused(rule: Rule) -> None:
     with pytest.raises(UsageError, match="for a simulation"):
         evaluate(N1, rule, PAPER_A, mapping="best")

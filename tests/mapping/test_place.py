@@ -14,7 +14,7 @@ from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.arrange import make_layout
 from caterpillar.network import Network
-from caterpillar.rules import cp, mbgd, sgd
+from caterpillar.rules import cp, dfa, sgd
 
 SMALL = Network.mlp(784, 500, 500, 500, 10)
 
@@ -93,8 +93,8 @@ def test_a_queue_that_is_too_short() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (cp(), "--rule must be one of sgd, fa, dfa with --batch 1 for a simulation, got 'cp'"),
-        (mbgd(8), "--rule must be one of sgd, fa, dfa with --batch 1 for a simulation, got 'mbgd8'"),
+        (cp(), "--rule must be one of sgd, fa, dfa with --batch 1, or mbgd, for a simulation, got 'cp'"),
+        (dfa(8), "--rule must be one of sgd, fa, dfa with --batch 1, or mbgd, for a simulation, got 'dfa8'"),
         (sgd(momentum=0.9), "--momentum must be 0 for a simulation"),
     ],
 )

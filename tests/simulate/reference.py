@@ -54,6 +54,9 @@ def combine(sums: list[np.float32], how: str) -> np.float32:
     while count < len(sums):
         count *= 2
     sums = sums + [_f(0)] * (count - len(sums))
+    if how == "pairs":
+        while len(sums) > 1:
+            sums = [plus(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
     while count > 1:
         count //= 2
         sums = [plus(sums[k], sums[k + count]) for k in range(count)]
@@ -77,6 +80,9 @@ def forward(order: GemvOrder, h: np.ndarray, W: np.ndarray) -> np.ndarray:
                 for i in visit:
                     block = max(c for c in range(len(blocks) - 1) if blocks[c] <= i)
                     lane = _sum_of(order.forward_sums, i, blocks[block], order.forward_lanes)
+                    if order.block_spacing:
+                        distance = (block - panel) % (len(blocks) - 1)
+                        lane = (distance * order.block_spacing + i - blocks[block]) % order.forward_lanes
                     sums[lane] = multiply_add(h[i], W[i, j], sums[lane])
                 result[j] = combine(sums, order.forward_combine)
                 continue

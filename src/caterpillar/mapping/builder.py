@@ -46,7 +46,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._instructions: list[Instruction] = []
-        self._busy: dict[Unit, NDArray[np.bool_]] = {unit: np.zeros(1024, np.bool_) for unit in UNITS}
+        self._busy: dict[str, NDArray[np.bool_]] = {unit: np.zeros(1024, np.bool_) for unit in UNITS}
         self._phases: list[Phase] = []
         self._kinds: Kinds = COLLECTIVE
         self._end = 0
@@ -66,8 +66,10 @@ class Builder:
     def account(self, *kinds: Kind) -> Generator[None]:
         """The events of instructions issued inside are shared evenly by these phases of the account."""
         before, self._kinds = self._kinds, kinds
-        yield
-        self._kinds = before
+        try:
+            yield
+        finally:
+            self._kinds = before
 
     def mark(self, name: str, kinds: Kinds, track: Track, start: int, end: int) -> None:
         """Name the cycles start .. end - 1: of a unit that works on by itself."""
@@ -159,12 +161,12 @@ class Builder:
             raise ScheduleError(f"a program of {cycles} cycles issues in cycle {self._end - 1}")
         return MicroProgram(cycles=cycles, instructions=tuple(self._instructions), phases=_clipped(self._phases))
 
-    def _free(self, unit: Unit, cycles: NDArray[np.int64]) -> bool:
+    def _free(self, unit: str, cycles: NDArray[np.int64]) -> bool:
         busy = self._busy[unit]
         known = cycles[cycles < len(busy)]
         return not busy[known].any()
 
-    def _reserve(self, unit: Unit, cycles: NDArray[np.int64]) -> None:
+    def _reserve(self, unit: str, cycles: NDArray[np.int64]) -> None:
         busy = self._busy[unit]
         while int(cycles.max()) >= len(busy):
             busy = np.concatenate([busy, np.zeros_like(busy)])

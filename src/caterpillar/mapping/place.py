@@ -7,6 +7,7 @@ from dataclasses import replace
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.arrange import make_layout
+from caterpillar.mapping.batches import place_batches
 from caterpillar.mapping.descent import first_tick, last_update, registers, steady_tick
 from caterpillar.mapping.isa import FIFO_BEATS, SOFTMAX_OUTPUTS, accumulators, halves
 from caterpillar.mapping.layout import Layout
@@ -31,6 +32,8 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
                 f" got {machine.pe_sram_word_bits}"
             )
         return place_paper(program, machine)
+    if program.batch > 1:
+        return place_batches(program, machine)
     return _fastest(program, machine)
 
 
@@ -79,9 +82,9 @@ def sample_beats(layout: Layout, machine: Machine) -> int:
 
 
 def _check_supported(program: Program, machine: Machine) -> None:
-    if program.rule not in RULES:
+    if program.rule not in (*RULES, f"mbgd{program.batch}"):
         raise UsageError(
-            f"--rule must be one of {', '.join(RULES)} with --batch 1 for a simulation, got {program.rule!r}"
+            f"--rule must be one of {', '.join(RULES)} with --batch 1, or mbgd, for a simulation, got {program.rule!r}"
         )
     if any(isinstance(op, Update) and op.momentum for op in program.ops):
         raise UsageError("--momentum must be 0 for a simulation")

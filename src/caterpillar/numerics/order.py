@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Combine = Literal["chain", "tree"]
+Combine = Literal["chain", "tree", "pairs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,8 @@ class GemvOrder:
     partial sums run on through all blocks. Blocks with sums of their own are visited from input 0: forward_first is
     None.
     forward_sums names the partial sum of each input instead, below forward_lanes.
+    With block_spacing, blocks lie that far apart in the order in which panel p visits them, from block p on: input i of
+    block c goes to partial sum (((c - p) mod blocks) block_spacing + i - input_bounds[c]) mod forward_lanes.
 
     Backward, input i: inside panel p the outputs are visited upwards, output j is accumulated (one FMA each, from +0)
     into partial sum (j - bounds[p]) mod backward_lanes; these are combined to the panel's sum; the panels' sums are
@@ -36,7 +38,7 @@ class GemvOrder:
     backward_sums names the partial sum of each output instead, below backward_lanes.
 
     combine: "chain" adds partial sums 0, 1, 2, ... one after the other; "tree" halves: with the count padded to a power
-    of two by zeros, partial sum k adds k + count/2, until one is left.
+    of two by zeros, partial sum k adds k + count/2, until one is left. "pairs", also padded: 2k and 2k + 1 become k.
 
     forward_first None: all start at 0. backward_first None: all start at panel 0.
     """
@@ -48,6 +50,7 @@ class GemvOrder:
     input_bounds: tuple[int, ...] | None = None
     block_lanes: int | None = None
     forward_sums: tuple[int, ...] | None = None
+    block_spacing: int | None = None
     backward_lanes: int = 1
     backward_combine: Combine = "chain"
     backward_first: tuple[int, ...] | None = None

@@ -34,6 +34,8 @@ from caterpillar.train.default_order import LANES, padded
 from caterpillar.train.lowering import Buffer, Step, slots
 from caterpillar.train.settings import Settings
 
+COMBINES = ("chain", "tree", "pairs")  # by the number that ordered.py knows them by
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
@@ -271,15 +273,16 @@ def _place_orders(layers: Array, order: Order | None, integers: Room) -> list[tu
 def _order_words(gemv: GemvOrder, inputs: int) -> list[int]:
     """An order as ordered.py reads it; inputs: at least as many as the matrix has."""
     panels = len(gemv.bounds) - 1
-    forward = (gemv.forward_lanes, int(gemv.forward_combine == "tree"))
-    backward = (gemv.backward_lanes, int(gemv.backward_combine == "tree"))
+    forward = (gemv.forward_lanes, COMBINES.index(gemv.forward_combine))
+    backward = (gemv.backward_lanes, COMBINES.index(gemv.backward_combine))
     first = ((gemv.forward_first or (0,) * panels), (gemv.backward_first or (0,) * inputs))
     panel_words = [*gemv.bounds, *first[0], *first[1]]
     blocks = gemv.input_bounds or (0, inputs)
     block_words = [gemv.block_lanes or 0, len(blocks) - 1, *blocks]
     sums = [inputs, *_sums(gemv.forward_sums, blocks, gemv.forward_lanes, inputs)]
     sums += _sums(gemv.backward_sums, gemv.bounds, gemv.backward_lanes, gemv.bounds[-1])
-    return [*forward, *backward, panels, c.BOUNDS + len(panel_words), *panel_words, *block_words, *sums]
+    header = [*forward, *backward, panels, c.BOUNDS + len(panel_words), gemv.block_spacing or 0]
+    return [*header, *panel_words, *block_words, *sums]
 
 
 def _sums(given: tuple[int, ...] | None, edges: tuple[int, ...], lanes: int, count: int) -> list[int]:

@@ -1,9 +1,9 @@
 """Kernels that add in any given Order (numerics.order): slower, for comparison with a machine.
 
-An order lies in T: forward lanes, forward tree, backward lanes, backward tree, panels P, and how far on its blocks are;
-then P + 1 bounds, the first input of each panel, and the first panel of each input. Of the blocks: their sums (0 if
-they have none of their own), their number C, and C + 1 input bounds. Then the number of inputs, the partial sum of each
-input, and that of each output.
+An order lies in T: forward lanes and how they are combined, backward lanes and the same, panels P, how far on its
+blocks are, and their spacing (0: none); then P + 1 bounds, the first input of each panel, and the first panel of each
+input. Of the blocks: their sums (0 if they have none of their own), their number C, and C + 1 input bounds. Then the
+number of inputs, the partial sum of each input, and that of each output.
 """
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
@@ -16,13 +16,23 @@ from caterpillar.numerics.constants import number
 from caterpillar.numerics.vector import add, fma, keep_apart, load, load_weight, load_weights, splat, store, zeros
 from caterpillar.train import columns as c
 
+CHAIN, TREE, PAIRS = 0, 1, 2
+
 
 @njit(nogil=True)
-def _combine(ar, F, sums, lanes, tree):
+def _combine(ar, F, sums, lanes, how):
     """Sixteen sums at once: the partial sums, 16 floats each from F[sums] on, become one."""
-    if not tree:
+    if how == CHAIN:
         for lane in range(1, lanes):
             store(ar, F, sums, add(ar, load(ar, F, sums), load(ar, F, sums + 16 * lane)))
+        return
+    if how == PAIRS:
+        apart = 1
+        while apart < lanes:
+            for lane in range(0, lanes - apart, 2 * apart):
+                at = sums + 16 * lane
+                store(ar, F, at, add(ar, load(ar, F, at), load(ar, F, at + 16 * apart)))
+            apart *= 2
         return
     count = 1
     while count < lanes:
@@ -48,14 +58,24 @@ def _places(T, order):
     return blocks + T[blocks - 1] + 2
 
 
+@njit(inline="always")
+def _spaced(T, order, panel, i, lanes):
+    """The partial sum of input i where blocks are spaced."""
+    blocks = order + T[order + 5] + 2
+    block = 0
+    while T[blocks + block + 1] <= i:
+        block += 1
+    return ((block - panel) % T[blocks - 1] * T[order + 6] + i - T[blocks + block]) % lanes
+
+
 @njit(nogil=True)
-def _running_sums(ar, T, F, W, order, first_input, inputs, base, stride, h, sums):
+def _running_sums(ar, T, F, W, order, panel, first_input, inputs, base, stride, h, sums):
     """F[sums] = sum over all inputs, from first_input upwards and round, of h_i W_i: sixteen outputs from base on."""
     lanes, places = T[order], _places(T, order)
     _clear(ar, F, sums, lanes)
     for n in range(inputs):
         i = (first_input + n) % inputs
-        at = sums + 16 * T[places + i]
+        at = sums + 16 * (_spaced(T, order, panel, i, lanes) if T[order + 6] else T[places + i])
         store(ar, F, at, fma(ar, splat(ar, F[h + i]), load_weights(ar, W, base + i * stride), load(ar, F, at)))
     _combine(ar, F, sums, lanes, T[order + 1])
 
@@ -76,7 +96,7 @@ def _block_sums(ar, T, F, W, order, inputs, base, stride, h, sums):
         _combine(ar, F, partial, lanes, T[order + 1])
         at = sums + 16 * (block % block_lanes)
         store(ar, F, at, add(ar, load(ar, F, at), load(ar, F, partial)))
-    _combine(ar, F, sums, block_lanes, True)
+    _combine(ar, F, sums, block_lanes, TREE)
 
 
 @njit(nogil=True)
@@ -90,7 +110,7 @@ def ordered_forward(ar, T, F, W, order, inputs, base, stride, h, a, sums):
             if T[order + T[order + 5]]:
                 _block_sums(ar, T, F, W, order, inputs, base + j, stride, h, sums)
             else:
-                _running_sums(ar, T, F, W, order, first_input, inputs, base + j, stride, h, sums)
+                _running_sums(ar, T, F, W, order, p, first_input, inputs, base + j, stride, h, sums)
             for k in range(min(16, last - j)):
                 F[a + j + k] = F[sums + k]
 

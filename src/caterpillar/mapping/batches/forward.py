@@ -1,0 +1,188 @@
+"""Forward through a hidden layer: a pair of samples a round, while the ring brings the inputs of the next pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from caterpillar.mapping.batches.gather import Gather, Put, TooLate, write_a
+from caterpillar.mapping.batches.halving import Halving
+from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout
+from caterpillar.mapping.batches.plan import NoRoom, Plan, Rounds, Steps
+from caterpillar.mapping.builder import READ, WRITE, loop
+from caterpillar.mapping.isa import ACCUMULATOR, FORWARD, LATCH, MEM_A, REGISTER, RELU, RESULT, ZERO
+
+ATTEMPTS, LEADS = 60, 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """MEM B's regions: inputs of two pairs; sums of two chunks; two pairs' sums over rows, a word a beat; own words to
+    send."""
+
+    inputs: int
+    sums: int
+    beats: int
+    stage: int
+    words: int
+
+
+def forward_rooms(layout: Layout, index: int) -> Rooms:
+    """Where the pass keeps what in MEM B."""
+    layer = layout.layers[index - 1]
+    sums = 2 * PAIR * layer.positions
+    beats = sums + 2 * PAIR * layout.unit
+    stage = beats + 2 * PAIR * layer.own * layout.machine.pe_cols
+    own = layout.layers[index - 2].own if index > 1 else 0
+    return Rooms(inputs=0, sums=sums, beats=beats, stage=stage, words=stage + PAIR * own)
+
+
+def forward_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
+    """Own activations of layer `index` for the whole batch to MEM A; returns when they are there.
+
+    Inputs of the last hidden layer are kept for its update. Free cycles between blocks of sums take the sums over rows
+    and columns; there are as few of them as suffice.
+    """
+    layer, m = layout.layers[index - 1], layout.machine
+    blocks = layer.padded // layout.outputs_a_block
+    additions = layer.beats * max(1, m.pe_rows - 1) + layer.own * max(1, m.pe_cols - 1)
+    gap = -(-PAIR * additions // blocks)
+    lead = 0
+    for _ in range(ATTEMPTS):
+        saved = p.save()
+        try:
+            with p.phase(f"forward {index}", FORWARD):
+                return _Pass(p, layout, index, start, gap, lead).emit()
+        except NoRoom as short:
+            p.restore(saved)
+            longer = isinstance(short, TooLate) and lead < LEADS
+            lead, gap = (lead + 2, gap) if longer else (0, gap + max(1, gap // 6))
+    raise NoRoom(f"forward {index}: no gap is wide enough")
+
+
+class _Pass:
+    def __init__(self, p: Plan, layout: Layout, index: int, start: int, gap: int, lead: int) -> None:
+        self.p, self.layout, self.index, self.start = p, layout, index, start
+        self.layer: LayerLayout = layout.layers[index - 1]
+        self.rooms = forward_rooms(layout, index)
+        self.gather = Gather(layout=layout, index=index)
+        self.steps = Steps(self.layer.positions, layout.width, gap)
+        self.block = self.steps.cycles
+        self.chunk = layout.unit // layout.outputs_a_block * self.block
+        self.chunks = self.layer.padded // layout.unit
+        lead = (PAIR * (self.gather.cycles + 4) + 8) * (8 + lead) // 8
+        period = max(self.chunks * self.chunk, lead + lead % 2)
+        self.rounds = Rounds(layout.batch // PAIR, period)
+        self.main = start + max(lead, self.rooms.stage - self.rooms.beats + 1)
+
+    def emit(self) -> int:
+        words = self.rooms.stage - self.rooms.beats  # those past the panel's last beat stay +0
+        self.p.memory_b(WRITE, self.start, [loop(words, 1, address=1)], self.rooms.beats, ZERO)
+        self._multiply()
+        with self.p.account("collective"):
+            self._inputs()
+            return self._reduce()
+
+    def _multiply(self) -> None:
+        """Blocks of outputs, one position after the other: each weight twice, for the two samples of a pair."""
+        p, layout, layer, rooms = self.p, self.layout, self.layer, self.rooms
+        width, outputs, latency = layout.width, layout.outputs_a_block, layout.machine.fma_latency
+        blocks = layer.padded // outputs
+        for first, count, offset in self.steps.runs:
+            at = self.main + offset
+            loops = [
+                *self.rounds.loops,
+                loop(blocks, self.block, address=outputs),
+                loop(count, width, address=layer.padded),
+                loop(outputs, PAIR, address=1),
+            ]
+            p.memory_a(READ, at - 1, loops, layer.address + first * layer.padded, MEM_A)
+            along = [loop(blocks, self.block), loop(count, width, address=PAIR)]
+            for s in range(PAIR):
+                source = rooms.inputs + first * PAIR + s
+                p.b(READ, at - 1 + s, self.rounds, source, LATCH + s, along, flip=PAIR * layer.positions)
+            for i in range(width):
+                each = {"fma_a": MEM_A, "fma_b": LATCH + i % PAIR, "fma_to": ACCUMULATOR + i}
+                p.steps(at + i, [*self.rounds.loops, loop(blocks, self.block)], first, count, width, ZERO, **each)
+        last = self.main + self.steps.last + latency
+        within = [loop(layout.unit // outputs, self.block, address=outputs), loop(outputs, PAIR, address=1)]
+        for parity in range(min(2, self.chunks)):
+            for s in range(PAIR):
+                at, to = last + parity * self.chunk + s, self._sums(parity) + s * layout.unit
+                p.b(WRITE, at, self._chunks(parity), to, RESULT, within, flip=self._flip(parity))
+
+    def _chunks(self, parity: int) -> Rounds:
+        """Every second chunk of every round."""
+        return Rounds(self.rounds.count, self.rounds.period, -(-(self.chunks - parity) // 2), 2 * self.chunk)
+
+    def _sums(self, parity: int) -> int:
+        return self.rooms.sums + parity * PAIR * self.layout.unit
+
+    def _flip(self, parity: int) -> int:
+        """Chunks alternate between two rooms, from round to round too."""
+        size = PAIR * self.layout.unit
+        return 0 if self.chunks % 2 == 0 else (-size if parity else size)
+
+    def _inputs(self) -> None:
+        """The first pair's before all else, the others' beside the pair before."""
+        p, layout, at = self.p, self.layout, self.start
+        before = layout.layers[self.index - 2] if self.index > 1 else None
+        own = before.own if before else 0
+        beats = self.layer.positions * layout.machine.pe_cols if before is None else 0
+        pair = [
+            Gather(
+                layout=layout,
+                index=self.index,
+                stage=self.rooms.stage + s * own,
+                beat=s * beats,
+                beat_step=PAIR * beats,
+            )
+            for s in range(PAIR)
+        ]
+        for s, one in enumerate(pair):
+            at = max(at, one.stage_own(p, self.rounds, self.start, sample=s, step=PAIR))
+        flip = PAIR * self.layer.positions
+        for s, one in enumerate(pair):
+            puts = [Put("b", self.rooms.inputs + s, PAIR, {"flip": flip})]
+            if self.index == len(layout.layers) - 1:
+                puts.append(Put("a", layout.inputs[self.index] + s, layout.batch, {"step": PAIR}))
+            at = one.emit(p, self.rounds, at, puts)
+        if at > self.main:
+            raise TooLate(f"forward {self.index}: inputs come in cycle {at}, not by {self.main}")
+
+    def _reduce(self) -> int:
+        """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU."""
+        p, layout, layer, m = self.p, self.layout, self.layer, self.layout.machine
+        width, beats = layout.width, layout.unit // m.pe_rows
+        room = layer.own * m.pe_cols
+        done = [0] * PAIR
+        first = [0] * PAIR
+        for parity in range(min(2, self.chunks)):
+            some = self._chunks(parity)
+            ready = self.main + (parity + 1) * self.chunk - self.block + self.steps.last + width + m.fma_latency
+            reused = self.main + (parity + 2) * self.chunk + self.steps.last
+            for s in range(PAIR):
+                for beat in range(beats):
+                    source = self._sums(parity) + s * layout.unit + beat * m.pe_rows
+                    moves = {"flip": self._flip(parity)}
+                    one = Halving(machine=m, rows=True, source=source, moves=moves)
+                    to = self.rooms.beats + s * room + parity * beats + beat
+                    at = one.emit(p, some, ready, to, {"stride": 2 * beats, "flip": PAIR * room}, before=reused)
+                    done[s] = max(done[s], at + (some.times - 1) * some.pace)
+                    first[s] = at if parity == 0 and beat == 0 else first[s]
+        end, late = 0, (self.rounds.count - 1) * self.rounds.period
+        for s in range(PAIR):
+            for position in range(layer.own):
+                source = self.rooms.beats + s * room + position * m.pe_cols
+                one = Halving(machine=m, rows=False, source=source, moves={"flip": PAIR * room}, flags=RELU)
+                to = layout.activations[self.index] + position * layout.batch + s
+                turn = 2 * (s * layer.own + position)
+                before = first[s] + 2 * self.rounds.period - 1
+                for rounds, ready in ((self.rounds.last, done[s] + late), (self.rounds.but_last, done[s])):
+                    slot, turn = REGISTER + turn % m.pe_registers, turn + 1
+                    if rounds.count == 0:
+                        continue
+                    at = one.emit(p, rounds, ready, 0, {}, slot=slot, before=before + ready - done[s])
+                    written = write_a(p, rounds, at, to, slot, step=PAIR)
+                    p.lock(f"register {slot}", at - m.fma_latency, written - at + m.fma_latency, rounds)
+                    end = max(end, written + (rounds.count - 1) * rounds.period)
+        return end

@@ -1,0 +1,132 @@
+"""place for mini-batches: a Program on a Machine -> a Schedule, or what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.mapping.batches.backward import backward_pass, backward_rooms
+from caterpillar.mapping.batches.forward import forward_pass, forward_rooms
+from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout, make_layout
+from caterpillar.mapping.batches.output import output_pass, output_rooms
+from caterpillar.mapping.batches.plan import Plan
+from caterpillar.mapping.batches.update import update_pass, update_rooms
+from caterpillar.mapping.isa import FIFO_BEATS, MicroProgram, accumulators
+from caterpillar.mapping.schedule import Schedule
+from caterpillar.numerics import GemvOrder, Order
+from caterpillar.program import Program
+
+
+def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """The micro-program of a batch. Raises UsageError for what this mapping cannot do."""
+    if program.batch % PAIR:
+        raise UsageError(f"--batch must be 1 or even for a simulation, got {program.batch}")
+    if machine.fma_latency < PAIR:
+        raise UsageError(f"Machine.fma_latency must be at least {PAIR} for batches, got {machine.fma_latency}")
+    layout = make_layout(program.network, machine, program.batch)
+    layout = replace(layout, mem_b_words=mem_b_words(layout))
+    short = _too_small(layout, machine)
+    if short:
+        return short
+    beats = layout.layers[0].positions * machine.pe_cols
+    return Schedule(
+        network=program.network,
+        machine=machine,
+        rule=program.rule,
+        mapping="best",
+        layout=layout,
+        order=_order(layout),
+        steady=_tick(layout),
+        batch=program.batch,
+        sample_beats=beats,
+        sram_beats=2 * beats * program.batch,
+        macs_per_sample=program.macs_per_sample,
+    )
+
+
+def _tick(layout: Layout) -> MicroProgram:
+    p, depth, at = Plan(), len(layout.layers), 0
+    for index in range(1, depth):
+        at = forward_pass(p, layout, index, at)
+    at = output_pass(p, layout, at)
+    for index in range(depth - 1, 0, -1):
+        if index > 1:
+            at = backward_pass(p, layout, index, at)
+        at = update_pass(p, layout, index, at)
+    return p.program(at)
+
+
+def mem_b_words(layout: Layout) -> int:
+    """Words of MEM B that the greediest pass takes."""
+    depth = len(layout.layers)
+    twice, once = 2 * output_rooms(layout).words, output_rooms(layout).words
+    output = twice if twice <= layout.machine.pe_mem_b_bytes // 2 else once
+    hidden = [forward_rooms(layout, index).words for index in range(1, depth)]
+    hidden += [backward_rooms(layout, index).words for index in range(2, depth)]
+    hidden += [update_rooms(layout, index).words for index in range(1, depth)]
+    return max(output, *hidden)
+
+
+def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
+    row = machine.pe_rows * WORD_BYTES
+    arriving = 2 * layout.batch * layout.layers[0].positions * machine.pe_cols * row  # the next batch comes meanwhile
+    beats = 2 * max(layer.beats for layer in layout.layers) + machine.pe_cols
+    for what, needs, has, hint in (
+        (
+            "MEM A of a PE",
+            layout.mem_a_words * WORD_BYTES,
+            machine.pe_sram_bytes,
+            "lower the batch, raise pe_sram_bytes or the number of cores",
+        ),
+        (
+            "MEM B of a PE",
+            layout.mem_b_words * WORD_BYTES,
+            machine.pe_mem_b_bytes,
+            "lower the batch, raise pe_mem_b_bytes or the number of cores",
+        ),
+        (
+            "the register file of a PE",
+            (accumulators(machine) + 1) * WORD_BYTES,
+            machine.pe_registers * WORD_BYTES,
+            "raise pe_registers",
+        ),
+        ("the SRAM of a core", arriving, machine.core_sram_bytes, "lower the batch or raise core_sram_bytes"),
+        ("the ring's receive queue", beats * row, FIFO_BEATS * row, "raise the number of cores or of PEs"),
+    ):
+        if needs > has:
+            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
+    return None
+
+
+def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:
+    """Where each core's panel of outputs begins; cores past the last output have none."""
+    return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
+
+
+def _order(layout: Layout) -> Order:
+    m, hidden = layout.machine, layout.layers[:-1]
+    bounds = [_bounds(layer, m.cores) for layer in hidden]
+    lanes = m.pes_per_core
+    orders = [GemvOrder(bounds=bounds[0], forward_lanes=lanes, forward_combine="pairs")]
+    for before, mine, layer in zip(bounds, bounds[1:], hidden, strict=False):
+        owner = tuple(core for core in range(m.cores) for _ in range(before[core], before[core + 1]))
+        orders.append(
+            GemvOrder(
+                bounds=mine,
+                forward_lanes=lanes,
+                forward_combine="pairs",
+                forward_first=tuple(start % before[-1] for start in before[:-1]),
+                input_bounds=before,
+                block_spacing=layer.beats * m.pe_rows,
+                backward_first=tuple((core + 1) % m.cores for core in owner),
+            )
+        )
+    last = GemvOrder(
+        bounds=(0, layout.layers[-1].outputs),
+        forward_lanes=lanes,
+        forward_combine="pairs",
+        input_bounds=bounds[-1],
+        block_lanes=min(layout.width, m.cores),
+    )
+    return Order(layers=(*orders, last), feedback=(None,) * len(layout.layers))

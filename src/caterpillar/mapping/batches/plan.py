@@ -1,0 +1,207 @@
+"""A Builder that finds room: work that may happen at any time goes into the cycles that the main loops leave free.
+
+All times are those of a first round; rounds repeat it, so a place is free only if it is in every round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caterpillar.mapping.builder import PORTS, Builder, ScheduleError, loop
+from caterpillar.mapping.isa import Instruction, Loop, Phase
+
+HORIZON = 1 << 21  # cycles after which a search gives up
+
+Need = tuple[str, int, Sequence[Loop]]  # a unit (or lock), when, relative to the time sought, and inner loops
+
+
+class NoRoom(ScheduleError):
+    """Nothing is free soon enough; looser main loops would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Something done `count` times, `period` cycles apart; inside, `times` times, `pace` apart.
+
+    first: the number of the first round, as far as addresses are concerned; it is even if there are several.
+    """
+
+    count: int
+    period: int
+    times: int = 1
+    pace: int = 0
+    first: int = 0
+
+    @property
+    def last(self) -> Rounds:
+        """The last of them alone; what is said of the first round's time is then said of its own."""
+        return replace(self, count=1, first=self.first + self.count - 1)
+
+    @property
+    def but_last(self) -> Rounds:
+        """All the others."""
+        return replace(self, count=self.count - 1)
+
+    @property
+    def loops(self) -> list[Loop]:
+        """Plain loops."""
+        return [loop(self.count, self.period), loop(self.times, self.pace)]
+
+    def split(self, *, step: int = 0, flip: int = 0, stride: int = 0) -> list[tuple[int, list[Loop], int]]:
+        """(later by, loops, address further by): addresses go on by `step` a round, and by `flip` in odd rounds.
+
+        stride: what each of the inner times adds.
+        """
+        inner = loop(self.times, self.pace, address=stride)
+        before = self.first * step + self.first % 2 * flip
+        if flip == 0 or self.count == 1:
+            return [(0, [loop(self.count, self.period, address=step), inner], before)]
+        pairs, odd = divmod(self.count, 2)
+        two = loop(pairs, 2 * self.period, address=2 * step)
+        found: list[tuple[int, list[Loop], int]] = [(0, [two, loop(2, self.period, address=step + flip), inner], 0)]
+        if odd:
+            last = self.count - 1
+            found.append((last * self.period, [inner], last * step))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps of a block of sums, `width` cycles each, with `gap` idle cycles dealt out between them."""
+
+    count: int
+    width: int
+    gap: int
+
+    @property
+    def cycles(self) -> int:
+        """Of all."""
+        return self.count * self.width + self.gap
+
+    @property
+    def runs(self) -> list[tuple[int, int, int]]:
+        """(first step, steps, its cycle) of each stretch without a gap."""
+        parts = min(self.gap, self.count)
+        edges = [((2 * i + 1) * self.count + parts) // (2 * parts) for i in range(parts)]
+        found, first, idle = list[tuple[int, int, int]](), 0, 0
+        for i, edge in enumerate(edges):
+            found.append((first, edge - first, first * self.width + idle))
+            first, idle = edge, idle + self.gap // parts + (i < self.gap % parts)
+        if first < self.count:
+            found.append((first, self.count - first, first * self.width + idle))
+        return found
+
+    @property
+    def last(self) -> int:
+        """The cycle of the last step."""
+        _, count, at = self.runs[-1]
+        return at + (count - 1) * self.width
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A Plan's state."""
+
+    busy: dict[str, NDArray[np.bool_]]
+    instructions: tuple[Instruction, ...]
+    phases: tuple[Phase, ...]
+    end: int
+
+
+class Plan(Builder):
+    """Reserves units as a Builder does, and locks: names for what must not be disturbed for some cycles."""
+
+    def free_from(self, needs: Sequence[Need], rounds: Rounds, earliest: int, *, before: int | None = None) -> int:
+        """The first time, from earliest on, at which all needs are free in every round. Raises NoRoom."""
+        outer = Instruction("fma", 0, (), tuple(rounds.loops)).cycles()
+        wanted = [(unit, _all(outer, at, inner)) for unit, at, inner in needs]
+        if any(len(np.unique(cycles)) < len(cycles) for _, cycles in wanted):
+            raise NoRoom(f"the next round comes too early, after {rounds.period} cycles")
+        last = earliest + HORIZON if before is None else before
+        for time in range(earliest, last):
+            if self._all_free(wanted, time):
+                return time
+        raise NoRoom(f"no free place in cycles {earliest} to {last}")
+
+    def lock(self, name: str, start: int, cycles: int, rounds: Rounds) -> None:
+        """Take a lock for some cycles of every round."""
+        self.lock_loop(name, start, rounds, [loop(cycles, 1)])
+
+    def lock_loop(self, name: str, start: int, rounds: Rounds, inner: Sequence[Loop]) -> None:
+        """Take a lock for the cycles of inner loops."""
+        self._take(name, _all(Instruction("fma", start, (), tuple(rounds.loops)).cycles(), 0, inner))
+
+    def save(self) -> Saved:
+        """What restore needs."""
+        busy = {name: cycles.copy() for name, cycles in self._busy.items()}
+        return Saved(busy, tuple(self._instructions), tuple(self._phases), self._end)
+
+    def restore(self, saved: Saved) -> None:
+        """Forget what was issued since save."""
+        self._busy, self._end = saved.busy, saved.end
+        self._instructions, self._phases = list(saved.instructions), list(saved.phases)
+
+    def steps(self, at: int, loops: Sequence[Loop], first: int, count: int, width: int, c: int, **fields: int) -> None:
+        """Multiply-adds of a run of steps into fields["fma_to"]; step 0 of a block adds to c in place of it."""
+        to = fields["fma_to"]
+        if first == 0:
+            self.issue("fma", at, loops, fma_c=c, **fields)
+            at, count = at + width, count - 1
+        self.issue("fma", at, [*loops, loop(count, width)], fma_c=to, **fields)
+
+    def a(
+        self, op: int, start: int, rounds: Rounds, address: int, slot: int, inner: Sequence[Loop] = (), /, **steps: int
+    ) -> None:
+        """memory_a in every round; steps: of Rounds.split."""
+        for later, outer, further in rounds.split(**steps):
+            self.memory_a(op, start + later, [*outer, *inner], address + further, slot)
+
+    def b(
+        self,
+        op: int,
+        start: int,
+        rounds: Rounds,
+        address: int,
+        slot: int,
+        inner: Sequence[Loop] = (),
+        /,
+        *,
+        mode: int = 0,
+        offset: int = 0,
+        **steps: int,
+    ) -> None:
+        """memory_b in every round; steps: of Rounds.split."""
+        for later, outer, further in rounds.split(**steps):
+            self.memory_b(op, start + later, [*outer, *inner], address + further, slot, mode=mode, offset=offset)
+
+    def _all_free(self, wanted: list[tuple[str, NDArray[np.int64]]], time: int) -> bool:
+        shared: list[NDArray[np.int64]] = []
+        for unit, cycles in wanted:
+            at = cycles + time
+            if unit != "mem_b":
+                if not self._is_free(unit, at):
+                    return False
+                continue
+            free = [self._is_free(port, at) for port in PORTS]
+            if not any(free) or (not all(free) and any(np.isin(at, other).any() for other in shared)):
+                return False
+            shared.append(at)
+        return True
+
+    def _is_free(self, name: str, cycles: NDArray[np.int64]) -> bool:
+        return name not in self._busy or self._free(name, cycles)
+
+    def _take(self, name: str, cycles: NDArray[np.int64]) -> None:
+        self._busy.setdefault(name, np.zeros(1024, np.bool_))
+        try:
+            self._reserve(name, cycles)
+        except ScheduleError as taken:
+            raise NoRoom(str(taken)) from None
+
+
+def _all(outer: NDArray[np.int64], at: int, inner: Sequence[Loop]) -> NDArray[np.int64]:
+    return (outer[:, None] + Instruction("fma", at, (), tuple(inner)).cycles()[None, :]).ravel()

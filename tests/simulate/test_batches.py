@@ -1,0 +1,89 @@
+"""Mini-batches on the machine give the trainer's weights, to the last bit; and no more than the machine can do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caterpillar.counters import Counters
+from caterpillar.datasets import Samples
+from caterpillar.estimate.schedule import predict
+from caterpillar.machine import PAPER_A, PAPER_B, Machine
+from caterpillar.mapping import Schedule, place
+from caterpillar.network import Network
+from caterpillar.rules import mbgd
+from caterpillar.simulate import count, simulate
+from caterpillar.train import Settings, initial_state, train
+from caterpillar.train.random import shuffled
+
+SMALL = Network.mlp(784, 500, 500, 500, 10)
+LARGE = Network.mlp(784, 2500, 2000, 1500, 1000, 500, 10)
+MACHINES = st.builds(
+    Machine,
+    name=st.just("random"),
+    core_rows=st.integers(1, 2),
+    cores_per_row=st.integers(1, 3),
+    pe_rows=st.sampled_from([1, 2, 4]),
+    pe_cols=st.sampled_from([1, 2, 4]),
+    fma_latency=st.integers(2, 7),
+    pe_registers=st.just(32),
+    pe_mem_b_bytes=st.sampled_from([1024, 4096]),
+    ring_words_per_cycle=st.integers(1, 5),
+    core_sram_words_per_cycle=st.integers(1, 5),
+)
+
+
+def placed(network: Network, machine: Machine, batch: int) -> Schedule:
+    schedule = place(mbgd(batch)(network), machine)
+    assert isinstance(schedule, Schedule)
+    return schedule
+
+
+def agree(network: Network, machine: Machine, batch: int, batches: int, seed: int) -> None:
+    schedule, program, samples = placed(network, machine, batch), mbgd(batch)(network), batch * batches
+    how = Settings(learning_rate=0.1, epochs=1, seed=seed, numerics="fp16")
+    random = np.random.default_rng(seed)
+    pixels = random.random((samples, network.inputs)) * (random.random((samples, network.inputs)) < 0.6)
+    images, labels = pixels.astype(np.float16), random.integers(0, network.outputs, samples)
+    given_samples = Samples(images=images.astype(np.float32), labels=labels)
+    *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
+    start, visits = initial_state(program, how), shuffled(seed, 1, samples)
+    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate)
+    for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
+        assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
+        np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
+    assert predict(schedule).cycles(samples) == run.cycles
+    assert sum(predict(schedule).phases(samples).values(), start=Counters()) == run.counters
+    assert run.counters.fma >= program.macs_per_sample * samples
+    assert run.cycles * machine.pes >= run.counters.fma
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    machine=MACHINES,
+    sizes=st.lists(st.integers(2, 28), min_size=3, max_size=5),
+    pairs=st.integers(1, 5),
+    seed=st.integers(0, 1000),
+)
+def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], pairs: int, seed: int) -> None:
+    agree(Network.mlp(*sizes), machine, 2 * pairs, 2, seed)
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_on_the_papers_small_network_and_its_machine(batch: int) -> None:
+    agree(SMALL, PAPER_A, batch, 2, 5)
+
+
+@pytest.mark.slow
+def test_on_the_papers_large_network_and_its_machine() -> None:
+    agree(LARGE, PAPER_B, 4, 1, 5)
+
+
+def test_batches_of_fifty_on_the_papers_small_network() -> None:
+    schedule = placed(SMALL, PAPER_A, 50)
+    cycles, counters = count(schedule, 100)
+    assert cycles == 2 * schedule.steady.cycles
+    assert schedule.utilization > 0.852  # the paper's
+    assert sum(predict(schedule).phases(100).values(), start=Counters()) == counters
