@@ -31,19 +31,19 @@ from caterpillar.mapping.paper.halving import halving
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, output_blocks
 
 
-def products(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int) -> int:
+def products(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int, *, beats: int | None) -> int:
     """Partial sums of the panel's outputs, to MEM B at layout.sums; returns when all are ready.
 
-    Inputs are broadcast on the row buses: the first layer's from the core SRAM, the others' from the column that keeps
+    Inputs are broadcast on the row buses: from core SRAM, from beat `beats` on, or (None) from the column that keeps
     them. A block of outputs is worked off at a time, for all inputs; the first multiply-add is issued at start + 2.
     """
     layer = layout.layers[index - 1]
     at, ready = start + 2, start
     for first, count in output_blocks(layer, m):
-        pace = count if index > 1 else max(count, sram_beat_cycles(m))
-        if index == 1:
+        pace = count if beats is None else max(count, sram_beat_cycles(m))
+        if beats is not None:
             each = [loop(layer.positions, pace, row_address=1)]
-            b.issue("row_bus", at - 1, each, row_from=FROM_SRAM, row_to=ALL_COLUMNS, row_address=0)
+            b.issue("row_bus", at - 1, each, row_from=FROM_SRAM, row_to=ALL_COLUMNS, row_address=beats)
         else:
             _broadcast(b, layout, layer, at, pace=pace, words=layout.gathered[index - 1])
         ready = _block(b, m, layer, at, first=first, count=count, pace=pace, to=layout.sums + first)
@@ -63,13 +63,18 @@ def _broadcast(b: Builder, layout: PaperLayout, layer: PaperLayer, at: int, *, p
         b.issue("row_bus", when, each, row_from=FROM_PE, row_column=column, row_slot=LATCH + 2, row_to=ALL_COLUMNS)
 
 
+def sum_places(m: Machine, number: int) -> list[int]:
+    """Where a PE keeps so many sums: accumulators, then registers."""
+    return [ACCUMULATOR + k if k < accumulators(m) else REGISTER + k - accumulators(m) for k in range(number)]
+
+
 def _block(b: Builder, m: Machine, layer: PaperLayer, at: int, *, first: int, count: int, pace: int, to: int) -> int:
     """`count` outputs over all positions, `pace` cycles each; returns when their sums are ready in MEM B."""
     ways, latency = layer.ways, m.fma_latency
     rounds = layer.positions // ways
     each = [loop(layer.positions, pace, address=layer.sums), loop(count, 1, address=1)]
     b.memory_a(READ, at - 1, each, layer.address + first, MEM_A)
-    places = [ACCUMULATOR + k if k < accumulators(m) else REGISTER + k - accumulators(m) for k in range(ways * count)]
+    places = sum_places(m, ways * count)
     for k, place in enumerate(places):
         when = at + k // count * pace + k % count
         b.issue("fma", when, fma_a=ROW, fma_b=MEM_A, fma_c=ZERO, fma_to=place)

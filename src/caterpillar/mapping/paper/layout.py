@@ -56,6 +56,11 @@ class PaperLayout:
     own[l - 1]: the core's own of them, unscaled. errors: errors of the panel's outputs, in every PE of their column.
     sums: partial sums of outputs, later logits, output errors, or partial sums of errors. reduced: words of finished
     sums, for two steps of the ring.
+
+    batch: samples. With one, all but the first layer's inputs lie in MEM B. With more, what a sample has made lies in
+    core SRAM: inputs_at[l - 1] is the first beat of the inputs of layer l, errors_at[l - 1] that of the core's own
+    errors of layer l < L, those of one sample after the other. MEM B has a batch of errors of the last layer at
+    last_errors, and of the layer that is updated from `errors` on, running on into `sums`.
     """
 
     cores: int
@@ -64,8 +69,13 @@ class PaperLayout:
     gathered: tuple[int, ...]
     own: tuple[int, ...]
     errors: int
+    last_errors: int
     sums: int
     reduced: int
+    batch: int
+    inputs_at: tuple[int, ...]
+    errors_at: tuple[int, ...]
+    sram_beats: int
     mem_a_words: int
     mem_b_words: int
 
@@ -105,7 +115,7 @@ def up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def make_layout(network: Network, machine: Machine) -> PaperLayout:
+def make_layout(network: Network, machine: Machine, batch: int) -> PaperLayout:
     """The placement of a network of at least two layers; it may exceed the memories."""
     rows, cores = machine.pe_rows, machine.cores
     layers: list[PaperLayer] = []
@@ -116,7 +126,8 @@ def make_layout(network: Network, machine: Machine) -> PaperLayout:
         ways = power_of_two_at_least(-(-machine.fma_latency // sums))
         beats, unit = -(-layer.inputs // rows), ways
         if layers:
-            beats, unit = layers[-1].sums, max(ways, back_unit(machine))
+            width = back_unit(machine) if batch == 1 else accumulators(machine)
+            beats, unit = layers[-1].sums, max(ways, width)
         layers.append(
             PaperLayer(
                 inputs=layer.inputs,
@@ -131,10 +142,10 @@ def make_layout(network: Network, machine: Machine) -> PaperLayout:
             )
         )
         address += layers[-1].positions * sums
-    return _with_mem_b(tuple(layers), machine, address)
+    return _with_memories(tuple(layers), machine, batch, address)
 
 
-def _with_mem_b(layers: tuple[PaperLayer, ...], machine: Machine, mem_a_words: int) -> PaperLayout:
+def _with_memories(layers: tuple[PaperLayer, ...], machine: Machine, batch: int, mem_a_words: int) -> PaperLayout:
     word, rows, cores = 0, machine.pe_rows, machine.cores
 
     def take(words: int) -> int:
@@ -145,15 +156,28 @@ def _with_mem_b(layers: tuple[PaperLayer, ...], machine: Machine, mem_a_words: i
     def groups(beats: int) -> int:
         return -(-beats // rows)
 
-    gathered = (0, *(take(cores * groups(layer.chunk)) for layer in layers[1:]))
-    own = (0, *(take(groups(layer.chunk)) for layer in layers[1:]))
-    errors = take(max(layer.sums for layer in layers))
+    kept = batch == 1
+    gathered = (0, *(take(cores * groups(layer.chunk) * kept) for layer in layers[1:]))
+    if kept:
+        own = (0, *(take(groups(layer.chunk)) for layer in layers[1:]))
+    else:
+        own = (take(max(groups(layer.beats) for layer in layers[1:])),) * len(layers)
     last = layers[-1]
+    last_errors = 0 if kept else take(last.sums * batch)
+    errors = take(max(layer.sums for layer in layers))
     partial = max(up(layer.sums, rows) for layer in layers)
     logits = cores * groups(last.sums) + cores * last.sums
     back = max(layer.positions + max(0, up(layer.beats, rows) - layer.chunk) for layer in layers[1:])
-    sums = take(max(partial, logits, back))
+    updated = 0 if kept else batch * max(layer.sums for layer in layers) - (word - errors)
+    sums = take(max(partial, logits, back, updated))
     reduced = take(2 * max(groups(layer.sums) for layer in layers))
+    inputs_at, errors_at, beat = [0], [0], layers[0].positions * batch
+    for layer in layers[1:]:
+        inputs_at.append(beat)
+        beat += layer.positions * batch * (not kept)
+    for layer in layers[:-1]:
+        errors_at.append(beat)
+        beat += layer.sums * batch * (not kept)
     return PaperLayout(
         cores=cores,
         rows=rows,
@@ -161,10 +185,15 @@ def _with_mem_b(layers: tuple[PaperLayer, ...], machine: Machine, mem_a_words: i
         gathered=gathered,
         own=own,
         errors=errors,
+        last_errors=errors if kept else last_errors,
         sums=sums,
         reduced=reduced,
         mem_a_words=mem_a_words,
         mem_b_words=word,
+        batch=batch,
+        inputs_at=tuple(inputs_at),
+        errors_at=tuple(errors_at[1:]),
+        sram_beats=beat,
     )
 
 

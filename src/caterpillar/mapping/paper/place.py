@@ -6,6 +6,7 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.isa import FIFO_BEATS
 from caterpillar.mapping.paper.backward import update_registers
+from caterpillar.mapping.paper.batch import batch_tick
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
 from caterpillar.mapping.paper.tick import sample_tick
@@ -13,7 +14,7 @@ from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
-RULES = ("sgd",)
+RULES = ("sgd", "mbgd")
 
 
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -21,7 +22,7 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
 
     Raises UsageError for what this mapping has no programs for.
     """
-    if program.rule not in RULES:
+    if program.rule.rstrip("0123456789") not in RULES:
         raise UsageError(
             f"--rule must be one of {', '.join(RULES)} for a simulation of mapping paper, got {program.rule!r}"
         )
@@ -30,11 +31,10 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
             "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
             f"got {machine.pe_cols} and {machine.pe_rows}"
         )
-    layout = make_layout(program.network, machine)
+    layout = make_layout(program.network, machine, program.batch)
     short = _too_small(layout, machine)
     if short:
         return short
-    beats = layout.layers[0].positions
     return Schedule(
         network=program.network,
         machine=machine,
@@ -42,9 +42,10 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="paper",
         layout=layout,
         order=_order(layout, machine),
-        steady=sample_tick(layout, machine),
-        sample_beats=beats,
-        sram_beats=beats,
+        steady=sample_tick(layout, machine) if program.batch == 1 else batch_tick(layout, machine),
+        batch=program.batch,
+        sample_beats=layout.layers[0].positions,
+        sram_beats=layout.sram_beats,
         macs_per_sample=program.macs_per_sample,
     )
 
@@ -53,7 +54,8 @@ def _too_small(layout: PaperLayout, machine: Machine) -> Infeasible | None:
     registers = max(
         machine.pe_rows // 2, sum_registers(layout.layers, machine), update_registers(layout.layers[0], machine)
     )
-    sram = 2 * layout.layers[0].positions * machine.pe_rows  # a sample arrives while the one before is worked on
+    arriving = layout.layers[0].positions * layout.batch  # beats of the next samples, while these are worked on
+    sram = (layout.sram_beats + arriving) * machine.pe_rows
     queue = max(layer.chunk for layer in layout.layers[1:]) * machine.pe_rows
     for what, words, has, hint in (
         ("MEM A of a PE", layout.mem_a_words, machine.pe_sram_bytes, "raise pe_sram_bytes or the number of cores"),

@@ -24,9 +24,11 @@ from caterpillar.mapping.isa import (
     RESULT_BEFORE,
     ROW,
     SLOPE,
+    TO_SRAM,
     UP,
     ZERO,
     beat_cycles,
+    sram_beat_cycles,
 )
 from caterpillar.mapping.paper.halving import Halving, halving
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, up
@@ -36,19 +38,21 @@ from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, up
 class _Ring:
     """Times of one layer's reduce-scatter. Beats of a step are `pitch` cycles apart, steps `period`.
 
-    plan: the reduction of N words, started every `group` cycles. used: until when each latch of own sums is in use.
+    store: the first beat of core SRAM for the errors of the core's own inputs; None: they go to all PEs. plan: the
+    reduction of N words, started every `group` cycles. used: until when each latch of own sums is in use.
     """
 
     machine: Machine
     layer: PaperLayer
     start: int
+    store: int | None = None
     plan: Halving = field(init=False)
     group: int = field(init=False)
     used: dict[int, int] = field(default_factory=dict[int, int])
 
     def __post_init__(self) -> None:
         self.plan = halving(self.machine, rows=False, pitch=self.pitch)
-        least = max(self.pitch * self.layer.beats, self.out + beat_cycles(self.machine))
+        least = max(self.pitch * self.layer.beats, self.out(self.pitch) + beat_cycles(self.machine))
         self.group = up(-(-least // self.groups), self.pitch)
         while not self.plan.repeats(self.group):
             self.group += self.pitch
@@ -59,15 +63,20 @@ class _Ring:
         return max(2, beat_cycles(self.machine))
 
     @property
-    def out(self) -> int:
+    def last_pitch(self) -> int:
+        """Of the last step: what the core SRAM can take."""
+        if self.store is None:
+            return self.pitch
+        return up(max(self.pitch, sram_beat_cycles(self.machine)), self.pitch)
+
+    def out(self, pitch: int) -> int:
         """Cycles from a beat's arrival on the row buses to its departure, which must not meet another arrival."""
         soonest = 1 + self.machine.fma_latency
-        return soonest if soonest % self.pitch else soonest + 1
+        return soonest if soonest % pitch else soonest + 1
 
-    @property
-    def slot(self) -> int:
+    def slot(self, pitch: int) -> int:
         """Where the sum is when it departs."""
-        return RESULT if self.out == 1 + self.machine.fma_latency else RESULT_BEFORE
+        return RESULT if self.out(pitch) == 1 + self.machine.fma_latency else RESULT_BEFORE
 
     @property
     def rows(self) -> int:
@@ -101,23 +110,27 @@ class _Ring:
         return at
 
 
-def reduce_scatter(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int) -> int:
+def reduce_scatter(
+    b: Builder, layout: PaperLayout, m: Machine, index: int, start: int, *, store: int | None = None
+) -> int:
     """Errors of layer index - 1's own outputs, from partial sums in MEM B at layout.sums, to layout.errors.
 
-    Returns when all are ready. The slope is that of the core's own inputs of layer `index`.
+    store: to the core SRAM instead, from this beat on. Returns when all are ready. The slope is that of the core's own
+    inputs of layer `index`.
     """
     layer = layout.layers[index - 1]
-    ring = _Ring(machine=m, layer=layer, start=start)
+    ring = _Ring(machine=m, layer=layer, start=start, store=store)
     chunks = layer.chunks
     if ring.plan.levels:
         _reduce_rows(b, layout, ring)
-    first = ring.step(chunks - 1) + ring.out
-    every = [loop(layer.beats, ring.pitch)]
-    b.issue("column_bus", first + 1, every, column_row=DIAGONAL, column_slot=ROW)
-    b.memory_b(WRITE, first + 2, [loop(layer.beats, ring.pitch, address=1)], layout.errors, COLUMN)
+    pitch = ring.last_pitch
+    first = ring.step(chunks - 1) + ring.out(pitch)
+    if store is None:
+        b.issue("column_bus", first + 1, [loop(layer.beats, pitch)], column_row=DIAGONAL, column_slot=ROW)
+        b.memory_b(WRITE, first + 2, [loop(layer.beats, pitch, address=1)], layout.errors, COLUMN)
     for step in range(chunks):
         _step(b, layout, ring, index, step)
-    return first + (layer.beats - 1) * ring.pitch + 3
+    return first + (layer.beats - 1) * pitch + max(3, sram_beat_cycles(m))
 
 
 def _reduce_rows(b: Builder, layout: PaperLayout, ring: _Ring) -> None:
@@ -132,16 +145,19 @@ def _reduce_rows(b: Builder, layout: PaperLayout, ring: _Ring) -> None:
 
 
 def _step(b: Builder, layout: PaperLayout, ring: _Ring, index: int, step: int) -> None:
-    """One chunk's beats: in (but for the first step), added, and out to the next core, or to all PEs of the last."""
-    rows, pitch, beats = ring.rows, ring.pitch, ring.layer.beats
-    at, last = ring.step(step), step == ring.layer.chunks - 1
+    """One chunk's beats: in (not in the first step), added, and out to the next core, or where the last belong."""
+    rows, beats, last = ring.rows, ring.layer.beats, step == ring.layer.chunks - 1
+    at, pitch = ring.step(step), ring.last_pitch if last else ring.pitch
     for column in range(min(rows, beats)):
         each, when = [loop(len(range(column, beats, rows)), rows * pitch)], at + column * pitch
         if step:
             b.issue("row_bus", when, each, row_from=FROM_UP, row_to=column)
-        fields = {"row_from": FROM_PE, "row_column": column, "row_slot": ring.slot}
+        fields = {"row_from": FROM_PE, "row_column": column, "row_slot": ring.slot(pitch)}
         fields |= {"row_to": ALL_COLUMNS} if last else {"row_to": NOWHERE, "row_send": UP}
-        b.issue("row_bus", when + ring.out, each, **fields)
+        if last and ring.store is not None:
+            fields |= {"row_to": TO_SRAM, "row_address": ring.store + column}
+            each = [loop(each[0].count, rows * pitch, row_address=rows)]
+        b.issue("row_bus", when + ring.out(pitch), each, **fields)
     for group in range(ring.groups):
         when = at + group * rows * pitch + 1
         own = LATCH + 2 + (step * ring.groups + group) % 2

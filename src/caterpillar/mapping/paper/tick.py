@@ -36,7 +36,7 @@ def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
     ready = 0
     for index in range(1, depth + 1):
         ready = _forward(b, layout, m, index, ready)
-    ready = _output_errors(b, layout, m, ready)
+    ready = output_errors(b, layout, m, ready, sample=0)
     for index in range(depth, 1, -1):
         with b.phase(f"backward {index}, update {index}", BACKWARD_UPDATE):
             ready = backward_update(b, layout, m, index, ready)
@@ -50,7 +50,7 @@ def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
 def _forward(b: Builder, layout: PaperLayout, m: Machine, index: int, ready: int) -> int:
     """One layer; returns when every core has the next one's inputs, or the last one's logits."""
     with b.phase(f"forward {index}", FORWARD):
-        ready = products(b, layout, m, index, ready)
+        ready = products(b, layout, m, index, ready, beats=0 if index == 1 else None)
     with b.phase(f"reduce {index}", COLLECTIVE):
         ready = reduce_columns(b, layout, m, index, ready)
     with b.phase(f"all-gather {index}", COLLECTIVE):
@@ -70,7 +70,7 @@ def _scale_inputs(b: Builder, layout: PaperLayout, m: Machine, index: int, start
     return scale(b, m, start + 2 * words, regions=[(inputs, inputs, layer.chunks * words)]) + 1
 
 
-def _output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> int:
+def output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int, *, sample: int) -> int:
     """Logits to the softmax unit of every core, its errors to all PEs, of which a core keeps those of its panel."""
     outputs, sums, cores = layout.layers[-1].outputs, layout.layers[-1].sums, m.cores
     beats = -(-outputs // layout.rows)
@@ -82,7 +82,7 @@ def _output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> i
             b.memory_b(READ, ready + beat, [], layout.sums + group * cores + core, LATCH + 2)
             at, slot = ready + beat + 1, LATCH + 2
             b.issue("row_bus", at, row_from=FROM_PE, row_column=column, row_slot=slot, row_to=TO_SOFTMAX)
-        b.issue("softmax", ready + beats + 1, softmax_on=outputs)
+        b.issue("softmax", ready + beats + 1, softmax_on=outputs, softmax_label=sample)
         b.memory_b(WRITE, ready, [loop(sums * cores, 1, address=1)], spread, ZERO)
         done = ready + beats + 1 + softmax_cycles(m, outputs)
     b.mark("softmax", BACKWARD, "compute", ready + beats + 2, done)
@@ -98,5 +98,5 @@ def _output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> i
         ready += beats + 2
         own = [loop(sums, 2, address=cores)]
         b.memory_b(READ, ready, own, spread, LATCH + 2, mode=ROTATE_CORE)
-        b.memory_b(WRITE, ready + 1, [loop(sums, 2, address=1)], layout.errors, LATCH + 2)
+        b.memory_b(WRITE, ready + 1, [loop(sums, 2, address=1)], layout.last_errors + sample * sums, LATCH + 2)
     return ready + 2 * sums
