@@ -11,7 +11,7 @@ from caterpillar.estimate import Estimate, estimate
 from caterpillar.machine import PAPER_A, PAPER_B
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import sgd
+from caterpillar.rules import mbgd, sgd
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper-mapping.md").read_text(encoding="utf-8")
 CASES = {
@@ -28,10 +28,27 @@ ROWS = {
 }
 
 
+SGD_PAGE, BATCH_PAGE = PAGE.split("## Mini-batches")
+BATCHES = (("N1", 8), ("N1", 50), ("N3", 8))
+
+
 def numbers(row: str) -> list[int]:
     """A row's four numbers: N1 algebra, executed, N3 algebra, executed."""
-    line = next(line for line in PAGE.splitlines() if line.startswith(f"| {row} |"))
-    return [int(cell.replace(",", "")) for cell in line.split("|")[2:6]]
+    return [int(cell.replace(",", "")) for cell in cells(SGD_PAGE, row)[:4]]
+
+
+def cells(page: str, row: str) -> list[str]:
+    line = next(line for line in page.splitlines() if line.startswith(f"| {row} |"))
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
+def phases(schedule: Schedule) -> dict[str, int]:
+    """Cycles of a tick by kind of phase."""
+    taken: dict[str, int] = {}
+    for phase in schedule.steady.phases:
+        kind = re.sub(r" \d+", "", phase.name)
+        taken[kind] = taken.get(kind, 0) + phase.end - phase.start
+    return taken
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -40,10 +57,7 @@ def test_the_table_of_phases(case: str) -> None:
     algebra, executed = (0, 1) if case == "N1" else (2, 3)
     schedule = place(sgd()(network), machine, mapping="paper")
     assert isinstance(schedule, Schedule)
-    taken: dict[str, int] = {}
-    for phase in schedule.steady.phases:
-        kind = re.sub(r" \d+", "", phase.name)
-        taken[kind] = taken.get(kind, 0) + phase.end - phase.start
+    taken = phases(schedule)
     for row, kinds in ROWS.items():
         assert numbers(row)[executed] == sum(taken.pop(kind) for kind in kinds), row
     assert not taken
@@ -61,9 +75,8 @@ def test_the_algebra_of_the_page(case: str) -> None:
     timed, bare = (estimate(program, machine, input_error=error) for error in (True, False))
     assert isinstance(timed, Estimate)
     assert isinstance(bare, Estimate)
-    column = 2 if case == "N1" else 3
     said = {
-        name: next(line for line in PAGE.splitlines() if line.startswith(f"| {name} |")).split("|")[column].strip()
+        name: cells(SGD_PAGE, name)[0 if case == "N1" else 1]
         for name in (
             "cycles a sample, algebra",
             "cycles a sample, algebra without the input error",
@@ -81,3 +94,31 @@ def test_the_algebra_of_the_page(case: str) -> None:
         f"{100 * timed.compute_cycles / schedule.steady.cycles:.1f}",
         f"{100 * schedule.utilization:.1f}",
     ]
+
+
+@pytest.mark.parametrize("column", range(len(BATCHES)))
+def test_the_table_of_batches(column: int) -> None:
+    case, batch = BATCHES[column]
+    network, machine = CASES[case]
+    program = mbgd(batch)(network)
+    schedule, algebra = place(program, machine, mapping="paper"), estimate(program, machine, input_error=True)
+    assert isinstance(schedule, Schedule)
+    assert isinstance(algebra, Estimate)
+    taken = phases(schedule)
+    kinds = {
+        "products forward": ("forward",),
+        "backward": ("backward",),
+        "update": ("update",),
+        "reduction forward and all-gather": ("reduce", "all-gather"),
+        "reduction backward and reduce-scatter": ("reduce-scatter",),
+        "softmax, output errors to all PEs": ("softmax", "spread errors"),
+    }
+    want = {row: f"{sum(taken.pop(kind) for kind in some) / batch:,.0f}" for row, some in kinds.items()}
+    assert not taken
+    want |= {
+        "the algebra, % of peak": f"{100 * algebra.compute_cycles / algebra.cycles_per_sample:.1f}",
+        "executed, % of peak on the same basis": f"{100 * algebra.compute_cycles / schedule.cycles_per_sample:.1f}",
+        "executed, useful multiply-adds only": f"{100 * schedule.utilization:.1f}",
+        "sum": f"{schedule.cycles_per_sample:,.0f}",
+    }
+    assert {row: cells(BATCH_PAGE, row)[column] for row in want} == want

@@ -13,7 +13,7 @@ from caterpillar.estimate import Estimate, estimate
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import MACHINES, Machine
 from caterpillar.network import Network
-from caterpillar.reproduce.executed import MAPPINGS, Executed, executed
+from caterpillar.reproduce.executed import MAPPINGS, executed
 from caterpillar.reproduce.paper import cases, epochs_to, paper, rule_of_label, tolerance, unit
 from caterpillar.reproduce.rows import Row, judge
 
@@ -78,7 +78,7 @@ def _with_executed(row: Row, values: list[float | None]) -> Row:
     return replace(row, paper_mapping=values[0], best_mapping=values[1])
 
 
-def _useful(note: str, both: list[Executed | None]) -> str:
+def _useful(note: str, both: list[Evaluation | None]) -> str:
     """The note, and the executed utilizations, which count useful MACs only."""
     shares = [f"{mapping} {one.utilization:.1%}" for mapping, one in zip(MAPPINGS, both, strict=True) if one]
     return f"{note}; executed, useful MACs only: {', '.join(shares)}" if shares else note

@@ -130,7 +130,7 @@ def reduce_scatter(
         b.memory_b(WRITE, first + 2, [loop(layer.beats, pitch, address=1)], layout.errors, COLUMN)
     for step in range(chunks):
         _step(b, layout, ring, index, step)
-    return first + (layer.beats - 1) * pitch + max(3, sram_beat_cycles(m))
+    return first + (layer.beats - 1) * pitch + (3 if store is None else sram_beat_cycles(m))
 
 
 def _reduce_rows(b: Builder, layout: PaperLayout, ring: _Ring) -> None:
