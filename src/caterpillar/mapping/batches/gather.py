@@ -40,13 +40,17 @@ class Put:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gather:
-    """A layer's inputs. stage: own words in MEM B. beat: first in core SRAM, beat_step: on from round to round."""
+    """A layer's inputs. stage: own words in MEM B.
+
+    beat: first in core SRAM; beat_step, beat_stride: how it goes on from round to round, and inside a round.
+    """
 
     layout: Layout
     index: int
     stage: int = 0
     beat: int = 0
     beat_step: int = 0
+    beat_stride: int = 0
 
     @property
     def from_ring(self) -> bool:
@@ -66,14 +70,14 @@ class Gather:
         """At least, for a sample."""
         return self.layout.layers[self.index - 1].positions * self.layout.machine.pe_cols * self.spacing
 
-    def stage_own(self, p: Plan, rounds: Rounds, earliest: int, *, sample: int, step: int) -> int:
+    def stage_own(self, p: Plan, rounds: Rounds, earliest: int, *, sample: int, step: int, stride: int = 0) -> int:
         """Own words of a sample from MEM A to the stage, in cycles in which the FMA wants nothing of MEM A."""
         if not self.from_ring:
             return earliest
         before, ready = self.layout.layers[self.index - 2], earliest
         for position in range(before.own):
             at = self.layout.activations[self.index - 1] + position * self.layout.batch + sample
-            ready = move_to_b(p, rounds, ready, at, step, self.stage + position)
+            ready = move_to_b(p, rounds, ready, at, step, self.stage + position, stride=stride)
         return ready
 
     def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put], *, before: int | None = None) -> int:
@@ -131,7 +135,8 @@ class Gather:
         beats = [*rounds.loops, loop(count, sigma, row_to=1)]
         if kind == "sram":
             outer = loop(rounds.count, rounds.period, row_address=self.beat_step)
-            each = [outer, loop(count, sigma, row_to=1, row_address=1)]
+            times = loop(rounds.times, rounds.pace, row_address=self.beat_stride)
+            each = [outer, times, loop(count, sigma, row_to=1, row_address=1)]
             first = self.beat + position * count
             p.issue("row_bus", start, each, row_from=FROM_SRAM, row_to=column, row_address=first)
         elif kind == "own":
@@ -150,10 +155,12 @@ class Gather:
             p.issue("row_bus", start, beats, row_from=FROM_PE, row_column=0, row_slot=ZERO, row_to=column)
 
 
-def move_to_b(p: Plan, rounds: Rounds, earliest: int, source: int, step: int, to: int, flip: int = 0) -> int:
+def move_to_b(
+    p: Plan, rounds: Rounds, earliest: int, source: int, step: int, to: int, flip: int = 0, *, stride: int = 0
+) -> int:
     """A word from MEM A to MEM B, while the FMA takes nothing from MEM A; returns when it is there."""
     at = p.free_from([("mem_a", 0, []), ("fma", 1, []), ("mem_b", 1, [])], rounds, earliest)
-    p.a(READ, at, rounds, source, MEM_A, step=step)
+    p.a(READ, at, rounds, source, MEM_A, step=step, stride=stride)
     p.b(WRITE, at + 1, rounds, to, MEM_A, flip=flip)
     return at + 2
 

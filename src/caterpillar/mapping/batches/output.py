@@ -1,7 +1,7 @@
 """The last layer, a sample a round: forward, softmax, backward, and its share of the gradient; then the update.
 
 A core works with the activations that it made; the cores' partial logits go round the ring, and every core adds them in
-the same order. Samples follow each other at half the time that one takes, so every region of MEM B is there twice.
+the same order. A sample begins before the one before has ended, so every region of MEM B is there several times.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from caterpillar.mapping.isa import (
     softmax_cycles,
 )
 
+MOST_PLACES = 4
+
 
 class Rooms(NamedTuple):
     """MEM B's regions of a sample: own inputs; partial logits of lanes, rows, the core, all cores; logits; errors."""
@@ -60,6 +62,11 @@ def output_rooms(layout: Layout) -> Rooms:
     return Rooms(*(sum(sizes[:i]) for i in range(len(sizes) + 1)))
 
 
+def output_places(layout: Layout) -> int:
+    """Samples under way at a time."""
+    return max(1, min(MOST_PLACES, layout.machine.pe_mem_b_bytes // 2 // output_rooms(layout).words))
+
+
 def output_pass(p: Plan, layout: Layout, start: int) -> int:
     """All samples through the last layer, own errors of the layer before to MEM A; returns when all is done."""
     words = layout.layers[-1].positions * layout.layers[-1].padded
@@ -69,16 +76,14 @@ def output_pass(p: Plan, layout: Layout, start: int) -> int:
     saved = p.save()
     length = _Samples(p, layout, start, period, 1).emit() - start
     p.restore(saved)
-    twice = 2 * output_rooms(layout).words <= layout.machine.pe_mem_b_bytes // 2
-    least = -(-length // 2) if twice else length
-    for period in range(least, 2 * length, max(2, length // 16)):
+    rooms = output_places(layout)
+    for period in range(-(-length // rooms), 2 * length, max(2, length // 32)):
         saved = p.save()
         try:
             with p.phase(f"forward, backward {len(layout.layers)}", FORWARD):
-                one = _Samples(p, layout, start, period, layout.batch, twice=twice)
-                end = one.emit()
-                if end - start > (2 if twice else 1) * period:
-                    raise NoRoom("the next sample but one begins too early")
+                end = _Samples(p, layout, start, period, layout.batch, rooms).emit()
+                if end - start > rooms * period:
+                    raise NoRoom("a later sample takes a room too early")
             return _update(p, layout, end + (layout.batch - 1) * period)
         except NoRoom:
             p.restore(saved)
@@ -108,18 +113,18 @@ class _Samples:
     start: int
     period: int
     count: int
-    twice: bool = False
+    places: int = 1
 
     def emit(self) -> int:
         """Returns when the first sample is done."""
         layout, layer = self.layout, self.layout.layers[-1]
-        self.rounds = Rounds(self.count, self.period)
+        self.rounds = Rounds(self.count, self.period, rooms=self.places)
         self.rooms = output_rooms(layout)
-        self.moves = {"flip": self.rooms.words if self.twice else 0}
+        self.moves = {"flip": self.rooms.words if self.places > 1 else 0}
         self.latency = layout.machine.fma_latency
         p, m = self.p, layout.machine
-        p.b(WRITE, self.start, Rounds(1, 0), 0, ZERO, [loop((1 + self.twice) * self.rooms.words, 1, address=1)])
-        ready = self.start + (1 + self.twice) * self.rooms.words
+        p.b(WRITE, self.start, Rounds(1, 0), 0, ZERO, [loop(self.places * self.rooms.words, 1, address=1)])
+        ready = self.start + self.places * self.rooms.words
         for position in range(layer.positions):
             source = layout.activations[-1] + position * layout.batch
             at = p.free_from([("mem_a", 0, []), ("mem_b", 1, [])], self.rounds, ready)

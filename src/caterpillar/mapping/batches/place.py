@@ -9,7 +9,7 @@ from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.batches.backward import backward_pass, backward_rooms
 from caterpillar.mapping.batches.forward import forward_pass, forward_rooms
 from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout, make_layout
-from caterpillar.mapping.batches.output import output_pass, output_rooms
+from caterpillar.mapping.batches.output import output_pass, output_places, output_rooms
 from caterpillar.mapping.batches.plan import Plan
 from caterpillar.mapping.batches.update import update_pass, update_rooms
 from caterpillar.mapping.isa import FIFO_BEATS, MicroProgram, accumulators
@@ -60,8 +60,7 @@ def _tick(layout: Layout) -> MicroProgram:
 def mem_b_words(layout: Layout) -> int:
     """Words of MEM B that the greediest pass takes."""
     depth = len(layout.layers)
-    twice, once = 2 * output_rooms(layout).words, output_rooms(layout).words
-    output = twice if twice <= layout.machine.pe_mem_b_bytes // 2 else once
+    output = output_places(layout) * output_rooms(layout).words
     hidden = [forward_rooms(layout, index).words for index in range(1, depth)]
     hidden += [backward_rooms(layout, index).words for index in range(2, depth)]
     hidden += [update_rooms(layout, index).words for index in range(1, depth)]

@@ -27,7 +27,8 @@ class NoRoom(ScheduleError):
 class Rounds:
     """Something done `count` times, `period` cycles apart; inside, `times` times, `pace` apart.
 
-    first: the number of the first round, as far as addresses are concerned; it is even if there are several.
+    first: the number of the first round, as far as addresses are concerned; 0 if there are several. rooms: of MEM B,
+    which rounds take in turn.
     """
 
     count: int
@@ -35,6 +36,7 @@ class Rounds:
     times: int = 1
     pace: int = 0
     first: int = 0
+    rooms: int = 2
 
     @property
     def last(self) -> Rounds:
@@ -52,21 +54,21 @@ class Rounds:
         return [loop(self.count, self.period), loop(self.times, self.pace)]
 
     def split(self, *, step: int = 0, flip: int = 0, stride: int = 0) -> list[tuple[int, list[Loop], int]]:
-        """(later by, loops, address further by): addresses go on by `step` a round, and by `flip` in odd rounds.
+        """(later by, loops, address further by): addresses go on by `step` a round, and round `rooms` places by `flip`.
 
         stride: what each of the inner times adds.
         """
-        inner = loop(self.times, self.pace, address=stride)
-        before = self.first * step + self.first % 2 * flip
+        inner, rooms = loop(self.times, self.pace, address=stride), self.rooms
+        before = self.first * step + self.first % rooms * flip
         if flip == 0 or self.count == 1:
             return [(0, [loop(self.count, self.period, address=step), inner], before)]
-        pairs, odd = divmod(self.count, 2)
-        two = loop(pairs, 2 * self.period, address=2 * step)
-        found: list[tuple[int, list[Loop], int]] = [(0, [two, loop(2, self.period, address=step + flip), inner], 0)]
-        if odd:
-            last = self.count - 1
-            found.append((last * self.period, [inner], last * step))
-        return found
+        whole, rest = divmod(self.count, rooms)
+        turns = loop(whole, rooms * self.period, address=rooms * step)
+        found = [(0, [turns, loop(rooms, self.period, address=step + flip), inner], 0)]
+        found.append(
+            (whole * rooms * self.period, [loop(rest, self.period, address=step + flip), inner], whole * rooms * step)
+        )
+        return [(later, loops, further) for later, loops, further in found if all(one.count for one in loops)]
 
 
 @dataclass(frozen=True, slots=True)

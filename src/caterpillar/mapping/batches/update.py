@@ -70,7 +70,7 @@ class _Pass:
         self.block = (self.batch + 1) * self.width + pause
         self.turn = self.groups * self.block + self.batch  # the last block takes a cycle more a sample
         self.start = start + 1
-        self.main = self.start + self.batch * (self.width + 1) + 3
+        self.main = self.start + self.batch * (self.width + 1) + self.outputs + 2
 
     def emit(self) -> int:
         self._refill(0, self.start)
@@ -153,7 +153,40 @@ class _Pass:
         p.memory_b(WRITE, at + 2, along, self.rooms.errors, COLUMN)
 
     def _inputs(self) -> int:
-        """Inputs of layer index - 1, sample after sample."""
+        """Inputs of layer index - 1, in every turn those of as many samples, if they fit so."""
+        each = -(-self.batch // self.blocks)
+        turns, rest = divmod(self.batch, each)
+        for blocks in range(1, (self.groups - 1) // each + 1):
+            saved, pace = self.p.save(), blocks * self.block
+            try:
+                end = self._in_turns(Rounds(turns, self.turn, each, pace), 0)
+                return max(end, self._in_turns(Rounds(1, self.turn, rest, pace), turns) if rest else 0)
+            except NoRoom:
+                self.p.restore(saved)
+        return self._one_by_one()
+
+    def _in_turns(self, rounds: Rounds, first: int) -> int:
+        """Samples of turn `first` and on."""
+        p, layout, each = self.p, self.layout, -(-self.batch // self.blocks)
+        beats = layout.layers[0].positions * layout.machine.pe_cols
+        one = Gather(
+            layout=layout,
+            index=self.index - 1,
+            stage=self.rooms.stage,
+            beat=first * each * beats,
+            beat_step=each * beats,
+            beat_stride=beats,
+        )
+        start = self.main + first * self.turn
+        staged = one.stage_own(p, rounds, start, sample=first * each, step=each, stride=1)
+        put = Put("a", layout.inputs[self.index - 1] + first * each, self.batch, {"step": each, "stride": 1})
+        end = one.emit(p, rounds, staged, [put])
+        if end - staged > rounds.pace:
+            raise NoRoom("the next sample's inputs come too early")
+        return end + (rounds.count - 1) * rounds.period + (rounds.times - 1) * rounds.pace
+
+    def _one_by_one(self) -> int:
+        """Wherever there is room."""
         p, layout = self.p, self.layout
         own = layout.layers[self.index - 3].own if self.index > 2 else 0
         beats = layout.layers[0].positions * layout.machine.pe_cols
