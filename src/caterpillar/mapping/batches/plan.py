@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from caterpillar.mapping.builder import PORTS, Builder, ScheduleError, loop
 from caterpillar.mapping.isa import Instruction, Loop, Phase
 
-HORIZON = 1 << 21  # cycles after which a search gives up
+HORIZON = 1 << 14  # cycles after which a search gives up
 
 Need = tuple[str, int, Sequence[Loop]]  # a unit (or lock), when, relative to the time sought, and inner loops
 
