@@ -31,7 +31,8 @@ from caterpillar.mapping.isa import (
 )
 from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.phases import back_own, copy, forward, scale, update_forward
-from caterpillar.mapping.scatter import Scatter, back_scatter
+from caterpillar.mapping.scatter import Scatter
+from caterpillar.mapping.scatter_pass import back_scatter
 from caterpillar.mapping.split import back_unit
 from caterpillar.mapping.sums import clear_within, reduce_lanes, sum_cores
 
