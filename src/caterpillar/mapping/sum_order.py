@@ -10,6 +10,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.arrange import group_order, scatter_chains
 from caterpillar.mapping.isa import accumulators
 from caterpillar.mapping.layout import LayerLayout, Layout
+from caterpillar.mapping.phases import own_chains
 from caterpillar.mapping.split import Tile, permuted
 from caterpillar.numerics import GemvOrder, Order
 
@@ -27,8 +28,12 @@ def sum_order(layout: Layout, machine: Machine, rule: str) -> Order:
         orders.append(_scattered(layer, machine, before, mine, layer.weights.tile, update=True))
         fixed = matrix and _scattered(layer, machine, before, mine, matrix.tile, update=False)
         feedback.append(fixed if rule == "fa" else None)
+    direct = own_chains(machine, outputs, update=rule != "dfa", twice=rule == "fa")[1]
+    through = GemvOrder(bounds=(0, outputs), backward_lanes=direct, backward_combine="tree")
     last = GemvOrder(
         bounds=(0, outputs),
+        backward_lanes=through.backward_lanes,
+        backward_combine="tree",
         forward_lanes=1 << len(layers[-1].order),
         forward_combine="tree",
         input_bounds=bounds[-1],
@@ -36,7 +41,7 @@ def sum_order(layout: Layout, machine: Machine, rule: str) -> Order:
         forward_sums=_own_sums(layers[-2], layers[-1], layout, bounds[-1]),
     )
     if rule == "dfa":
-        feedback = [*(GemvOrder(bounds=(0, outputs)) for _ in orders), None]
+        feedback = [*(through for _ in orders), None]
     else:
         feedback.append(last if rule == "fa" else None)
     return Order(layers=(*orders, last), feedback=tuple(feedback))
