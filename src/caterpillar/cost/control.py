@@ -26,7 +26,7 @@ TOGGLES = (
     21.2,
 )  # bits of PEs' fields that differ from the cycle before; high: an idle unit's are 0, in sgd
 ISSUES = (2.16, 2.44, 8.0)  # units of a core that are told something, a cycle; high: all
-FETCHES = (0.073, 0.174, 1.0)  # instructions taken from the store, a cycle; high: one
+FETCHES = (0.0755, 0.174, 1.0)  # instructions taken from the store, a cycle; high: one
 
 # The sgd tick has 929 instructions of 56 bits: fields, start, and for each loop count, period and steps.
 STORE_BYTES = 8192
