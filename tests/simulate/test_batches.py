@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,6 +71,15 @@ def agree(network: Network, machine: Machine, batch: int, batches: int, seed: in
 )
 def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], pairs: int, seed: int) -> None:
     agree(Network.mlp(*sizes), machine, 2 * pairs, 2, seed)
+
+
+def test_where_only_one_layer_s_inputs_fit() -> None:
+    machine = Machine(name="t", cores_per_row=2, pe_rows=2, pe_cols=4, ring_words_per_cycle=2, pe_mem_b_bytes=1024)
+    network = Network.mlp(28, 30, 28, 25, 10)
+    words = placed(network, machine, 8).layout.mem_a_words
+    less = replace(machine, pe_sram_bytes=2 * words - 2)
+    assert placed(network, less, 8).layout.mem_a_words < words
+    agree(network, less, 8, 2, 3)
 
 
 @pytest.mark.parametrize("batch", [2, 8])

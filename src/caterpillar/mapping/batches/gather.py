@@ -83,7 +83,7 @@ class Gather:
     def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put], *, before: int | None = None) -> int:
         """All positions, one after the other; own words are staged. Returns when the last is in place."""
         m, sigma = self.layout.machine, self.spacing
-        columns, at, sent = m.pe_cols, earliest, dict[int, int]()
+        columns, at, sent = m.pe_cols, earliest + self.from_ring, dict[int, int]()  # own words are read before
         length = (columns - 1) * sigma + 1
         for position in range(self.layout.layers[self.index - 1].positions):
             runs = self._runs(position)

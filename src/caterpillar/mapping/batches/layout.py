@@ -49,7 +49,9 @@ class Layout:
     """The layers, and regions of MEM A by first word.
 
     activations[l], errors[l]: own words of hidden layer l, position by position, a word a sample; inputs[l]: gathered
-    inputs of layer l < L, alike: two layers' at most are alive, so layers share rooms. gradient: of the last layer.
+    inputs of layer l < L, alike: two layers' at most are alive, so layers take turns with two rooms, or with one if
+    two do not fit (shared): then a layer's inputs come when the layer after it has been updated. gradient: of the last
+    layer.
     """
 
     machine: Machine
@@ -59,6 +61,7 @@ class Layout:
     errors: tuple[int, ...]
     inputs: tuple[int, ...]
     gradient: int
+    shared: bool
     mem_a_words: int
     mem_b_words: int
 
@@ -128,6 +131,7 @@ def make_layout(network: Network, machine: Machine, batch: int) -> Layout:
         errors=(),
         inputs=(),
         gradient=0,
+        shared=False,
         mem_a_words=0,
         mem_b_words=0,
     )
@@ -145,9 +149,15 @@ def make_layout(network: Network, machine: Machine, batch: int) -> Layout:
     for index in range(depth - 1, 0, -1):
         side = (depth - 1 - index) % 2
         rooms[side] = max(rooms[side], layers[index - 1].rooms * batch)
+    rest = layers[-1].positions * layers[-1].padded
+    shared = address + sum(rooms) + rest > machine.pe_sram_words
+    if shared:
+        rooms = [max(rooms), 0]
     sides = [take(words) for words in rooms]
+    if shared:
+        sides[1] = sides[0]
     inputs = (0, *(sides[(depth - 1 - index) % 2] for index in range(1, depth)))
-    gradient = take(layers[-1].positions * layers[-1].padded)
+    gradient = take(rest)
     return Layout(
         machine=machine,
         batch=batch,
@@ -156,6 +166,7 @@ def make_layout(network: Network, machine: Machine, batch: int) -> Layout:
         errors=errors,
         inputs=inputs,
         gradient=gradient,
+        shared=shared,
         mem_a_words=address,
         mem_b_words=0,
     )

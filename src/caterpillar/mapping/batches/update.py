@@ -82,7 +82,7 @@ class _Pass:
         if self.index == 1:
             return end
         with self.p.account("collective"):
-            return max(end, self._inputs())
+            return self._afterwards(end) if self.layout.shared else max(end, self._inputs())
 
     def _sums(self, *, last: bool) -> None:
         """All blocks but the last of each outputs; or the last, whose steps are a cycle longer."""
@@ -164,6 +164,25 @@ class _Pass:
             except NoRoom:
                 self.p.restore(saved)
         return self._one_by_one()
+
+    def _afterwards(self, start: int) -> int:
+        """Inputs of layer index - 1 where they take the room of this layer's: a round a sample."""
+        p, layout = self.p, self.layout
+        beats = layout.layers[0].positions * layout.machine.pe_cols
+        one = Gather(layout=layout, index=self.index - 1, stage=self.rooms.stage, beat_step=beats)
+        for longer in range(ATTEMPTS):
+            saved, period = p.save(), one.cycles * (8 + longer) // 8 + 8
+            try:
+                rounds = Rounds(self.batch, period)
+                staged = one.stage_own(p, rounds, start, sample=0, step=1)
+                put = Put("a", layout.inputs[self.index - 1], self.batch, {"step": 1})
+                end = one.emit(p, rounds, staged, [put])
+                if end - start > period:
+                    raise NoRoom("the next sample comes too early")
+                return end + (self.batch - 1) * period
+            except NoRoom:
+                p.restore(saved)
+        raise NoRoom(f"update {self.index}: inputs find no rhythm")
 
     def _in_turns(self, rounds: Rounds, first: int) -> int:
         """Samples of turn `first` and on."""
