@@ -14,7 +14,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import dfa, fa, sgd
+from caterpillar.rules import cp, dfa, fa, sgd
 from caterpillar.simulate import count
 
 MACHINES = st.builds(
@@ -33,7 +33,7 @@ MACHINES = st.builds(
 ).map(lambda machine: machine if machine.fma_latency > 2 else replace(machine, pe_sram_word_bits=16))
 
 
-RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa()}
+RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa(), "cp": cp()}
 
 
 def placed(network: Network, machine: Machine, rule: str) -> Schedule:
@@ -60,6 +60,8 @@ def agree(network: Network, machine: Machine, samples: int, rule: str) -> None:
     rule=st.sampled_from(sorted(RULES)),
 )
 def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], samples: int, rule: str) -> None:
+    if rule == "cp":
+        machine = replace(machine, pe_sram_word_bits=16)
     agree(Network.mlp(*sizes), machine, samples, rule)
 
 

@@ -11,7 +11,7 @@ from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network, parse_network
-from caterpillar.rules import Rule, cp, dfa, fa, mbgd, sgd
+from caterpillar.rules import Rule, dfa, fa, mbcp, mbgd, sgd
 from caterpillar.simulate import count
 
 N1 = parse_network("500-500-500-10")
@@ -67,7 +67,7 @@ def test_a_network_too_large_for_the_local_memories_is_an_answer() -> None:
     assert answer.needs_bytes > answer.has_bytes
 
 
-@pytest.mark.parametrize("rule", [cp(), mbgd(8, momentum=0.9), sgd(momentum=0.9)])
+@pytest.mark.parametrize("rule", [mbcp(8), mbgd(8, momentum=0.9), sgd(momentum=0.9)])
 def test_what_it_cannot_place_is_refused(rule: Rule) -> None:
     with pytest.raises(UsageError, match="for a simulation"):
         evaluate(N1, rule, PAPER_A, mapping="best")

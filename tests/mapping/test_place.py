@@ -14,7 +14,7 @@ from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.arrange import make_layout
 from caterpillar.network import Network
-from caterpillar.rules import cp, dfa, sgd
+from caterpillar.rules import cp, dfa, mbcp, sgd
 
 SMALL = Network.mlp(784, 500, 500, 500, 10)
 
@@ -93,8 +93,9 @@ def test_a_queue_that_is_too_short() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (cp(), "--rule must be one of sgd, fa, dfa with --batch 1, or mbgd, for a simulation, got 'cp'"),
-        (dfa(8), "--rule must be one of sgd, fa, dfa with --batch 1, or mbgd, for a simulation, got 'dfa8'"),
+        (mbcp(4), "--rule must be one of sgd, fa, dfa, cp with --batch 1, or mbgd, for a simulation, got 'mbcp4'"),
+        (cp(momentum=0.9), "--momentum must be 0 for a simulation"),
+        (dfa(8), "--rule must be one of sgd, fa, dfa, cp with --batch 1, or mbgd, for a simulation, got 'dfa8'"),
         (sgd(momentum=0.9), "--momentum must be 0 for a simulation"),
     ],
 )

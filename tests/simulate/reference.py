@@ -7,7 +7,7 @@ import functools
 import numpy as np
 from numba import njit
 
-from caterpillar.numerics import GemvOrder, Order
+from caterpillar.numerics import GemvOrder, Order, Visits
 from caterpillar.numerics.arithmetic_type import Arithmetic
 from caterpillar.numerics.functions import divide, exp_negative
 from caterpillar.numerics.vector import add, fma
@@ -67,8 +67,20 @@ def _sum_of(named: tuple[int, ...] | None, index: int, start: int, lanes: int) -
     return named[index] if named else (index - start) % lanes
 
 
+def visited(visits: Visits, index: int, x: np.ndarray, weights: np.ndarray) -> np.float32:
+    """One sum, as Visits' docstring says; weights: one for each term's number."""
+    row = visits.row[index]
+    sums = [_f(0)] * (visits.lanes * visits.blocks)
+    for n, k in zip(visits.terms[row], visits.sums[row], strict=True):
+        sums[k] = multiply_add(x[n], weights[n], sums[k])
+    starts = range(0, len(sums), visits.lanes)
+    return combine([combine(sums[at : at + visits.lanes], visits.combine) for at in starts], "tree")
+
+
 def forward(order: GemvOrder, h: np.ndarray, W: np.ndarray) -> np.ndarray:
     inputs, outputs = W.shape
+    if order.forward:
+        return np.array([visited(order.forward, j, h, W[:, j]) for j in range(outputs)], np.float32)
     blocks = order.input_bounds or (0, inputs)
     result = np.zeros(outputs, np.float32)
     for panel, (low, high) in enumerate(zip(order.bounds, order.bounds[1:], strict=False)):
@@ -100,6 +112,8 @@ def forward(order: GemvOrder, h: np.ndarray, W: np.ndarray) -> np.ndarray:
 
 def backward(order: GemvOrder, d: np.ndarray, W: np.ndarray) -> np.ndarray:
     inputs = W.shape[0]
+    if order.backward:
+        return np.array([visited(order.backward, i, d, W[i]) for i in range(inputs)], np.float32)
     panels = len(order.bounds) - 1
     result = np.zeros(inputs, np.float32)
     for i in range(inputs):

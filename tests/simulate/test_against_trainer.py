@@ -13,12 +13,12 @@ from caterpillar.datasets import Samples
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import dfa, fa, sgd
+from caterpillar.rules import cp, dfa, fa, sgd
 from caterpillar.simulate import simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
 
-RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa()}
+RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa(), "cp": cp()}
 MACHINES = st.builds(
     Machine,
     name=st.just("random"),
@@ -47,7 +47,7 @@ def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int
     *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
     start = initial_state(program, how)
     visits = np.concatenate([shuffled(seed, epoch, samples) for epoch in range(1, epochs + 1)])
-    fixed = () if rule == "sgd" else tuple(b if b.size else None for b in start.feedback)
+    fixed = () if rule in ("sgd", "cp") else tuple(b if b.size else None for b in start.feedback)
     run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate, feedback=fixed)
     for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
         assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()

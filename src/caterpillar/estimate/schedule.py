@@ -77,8 +77,10 @@ def segment(program: MicroProgram, machine: Machine) -> Segment:
     phases = dict.fromkeys(PHASES, Counters())
 
     def add(kinds: isa.Kinds, events: Counters) -> None:
-        for kind in kinds:
-            phases[kind] += events if len(kinds) == 1 else events * (1 / len(kinds))
+        share = _share(events, len(kinds))
+        for kind in kinds[1:]:
+            phases[kind] += share
+        phases[kinds[0]] += events + share * (1 - len(kinds))
 
     for one in program.instructions:
         add(one.kinds, _events(one, machine))
@@ -89,6 +91,13 @@ def segment(program: MicroProgram, machine: Machine) -> Segment:
             rest -= stretch.end - stretch.start
     add(isa.COLLECTIVE, Counters(pe_cycles=machine.pes * rest))
     return Segment(cycles=program.cycles, phases=phases)
+
+
+def _share(events: Counters, kinds: int) -> Counters:
+    """What each of several phases gets but the first, which takes the rest: halves, or else whole events."""
+    if kinds < 3:
+        return events * (1 / kinds)
+    return Counters(**{name: value // kinds for name, value in events.as_dict().items()})
 
 
 def _events(one: Instruction, machine: Machine) -> Counters:

@@ -155,6 +155,11 @@ class Builder:
                 return cycle
         return None
 
+    @property
+    def end(self) -> int:
+        """The first cycle in which nothing is issued any more."""
+        return self._end
+
     def program(self, cycles: int) -> MicroProgram:
         """The finished program, which must have ended by then."""
         if cycles < self._end:

@@ -12,12 +12,13 @@ from caterpillar.mapping.descent import first_tick, last_update, registers, stea
 from caterpillar.mapping.isa import FIFO_BEATS, SOFTMAX_OUTPUTS, accumulators, halves
 from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.paper import place_paper
+from caterpillar.mapping.pipeline import place_pipeline
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.sum_order import sum_order
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
-RULES = ("sgd", "fa", "dfa")
+RULES = ("sgd", "fa", "dfa", "cp")
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -32,6 +33,8 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
                 f" got {machine.pe_sram_word_bits}"
             )
         return place_paper(program, machine)
+    if program.rule == "cp":
+        return place_pipeline(program, machine)
     if program.batch > 1:
         return place_batches(program, machine)
     return _fastest(program, machine)

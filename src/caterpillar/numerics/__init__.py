@@ -11,7 +11,7 @@ from caterpillar.numerics.arithmetic import (
     wide_dtype,
 )
 from caterpillar.numerics.fused import fma
-from caterpillar.numerics.order import Combine, GemvOrder, Order
+from caterpillar.numerics.order import Combine, GemvOrder, Order, Visits
 
 __all__ = [
     "NUMERICS",
@@ -20,6 +20,7 @@ __all__ = [
     "GemvOrder",
     "Numerics",
     "Order",
+    "Visits",
     "fma",
     "from_storage",
     "storage_dtype",

@@ -13,6 +13,23 @@ Combine = Literal["chain", "tree", "pairs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Visits:
+    """An order said term by term, for sums that a mapping takes up here and there.
+
+    Sum k adds its terms (inputs for a forward sum, outputs for a backward one) as terms[row[k]] lists them, one FMA
+    each from +0, into the partial sums that sums[row[k]] lists beside them, below lanes * blocks. The `lanes` partial
+    sums of each block are combined by `combine`, then those of the blocks by "tree".
+    """
+
+    row: tuple[int, ...]
+    terms: tuple[tuple[int, ...], ...]
+    sums: tuple[tuple[int, ...], ...]
+    lanes: int = 1
+    combine: Combine = "chain"
+    blocks: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GemvOrder:
     """How one matrix M (inputs x outputs) is summed, forward (h M) and backward (d M^T).
 
@@ -40,6 +57,8 @@ class GemvOrder:
     combine: "chain" adds partial sums 0, 1, 2, ... one after the other; "tree" halves: with the count padded to a power
     of two by zeros, partial sum k adds k + count/2, until one is left. "pairs", also padded: 2k and 2k + 1 become k.
 
+    forward, backward: in place of all this, term by term.
+
     forward_first None: all start at 0. backward_first None: all start at panel 0.
     """
 
@@ -55,6 +74,8 @@ class GemvOrder:
     backward_combine: Combine = "chain"
     backward_first: tuple[int, ...] | None = None
     backward_sums: tuple[int, ...] | None = None
+    forward: Visits | None = None
+    backward: Visits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

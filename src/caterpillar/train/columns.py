@@ -22,7 +22,8 @@ KINDS = {"matrix": MATRIX, "finish": FINISH, "direct": DIRECT, "output": OUTPUT}
 (FIRST, LAST, WIDTH, STRIDE, WEIGHT, VELOCITY, FEEDBACK) = range(9, 23, 2)
 (FEEDBACK_WIDTH, FEEDBACK_STRIDE, WEIGHT_ORDER, FEEDBACK_ORDER, LAYER_COLUMNS) = range(23, 28)
 
-BOUNDS = 7  # of an order: where its bounds start (see ordered.py)
+FORWARD_VISITS, BACKWARD_VISITS = 7, 8  # of an order: how far on its visits are, 0 if there are none
+BOUNDS = 9  # of an order: where its bounds start (see ordered.py)
 
 STATUS_WORDS = 8  # a thread's: found, tick, layer, code of what; padded to a cache line
 BAD_ACTIVATION, BAD_ERROR = 1, 2

@@ -22,6 +22,7 @@ from caterpillar.numerics import (
     GemvOrder,
     Numerics,
     Order,
+    Visits,
     from_storage,
     storage_dtype,
     sum_dtype,
@@ -281,8 +282,29 @@ def _order_words(gemv: GemvOrder, inputs: int) -> list[int]:
     block_words = [gemv.block_lanes or 0, len(blocks) - 1, *blocks]
     sums = [inputs, *_sums(gemv.forward_sums, blocks, gemv.forward_lanes, inputs)]
     sums += _sums(gemv.backward_sums, gemv.bounds, gemv.backward_lanes, gemv.bounds[-1])
-    header = [*forward, *backward, panels, c.BOUNDS + len(panel_words), gemv.block_spacing or 0]
-    return [*header, *panel_words, *block_words, *sums]
+    rest = [*panel_words, *block_words, *sums]
+    visits = [_visit_words(gemv.forward), _visit_words(gemv.backward)]
+    at = c.BOUNDS + len(rest)
+    places = [at if visits[0] else 0, at + len(visits[0]) if visits[1] else 0]
+    header = [*forward, *backward, panels, c.BOUNDS + len(panel_words), gemv.block_spacing or 0, *places]
+    return [*header, *rest, *visits[0], *visits[1]]
+
+
+def _visit_words(visits: Visits | None) -> list[int]:
+    """Partial sums of a block, blocks, whether they are halved, sums; then where each sum's terms are and how many.
+
+    A term is two words: what it is, and its partial sum. Places count from the first of these words.
+    """
+    if visits is None:
+        return []
+    head = [visits.lanes, visits.blocks, COMBINES.index(visits.combine), len(visits.row)]
+    starts: list[int] = []
+    body: list[int] = []
+    for terms, sums in zip(visits.terms, visits.sums, strict=True):
+        starts.append(len(head) + 2 * len(visits.row) + len(body))
+        body += [word for pair in zip(terms, sums, strict=True) for word in pair]
+    each = [word for row in visits.row for word in (starts[row], len(visits.terms[row]))]
+    return [*head, *each, *body]
 
 
 def _sums(given: tuple[int, ...] | None, edges: tuple[int, ...], lanes: int, count: int) -> list[int]:
@@ -294,5 +316,6 @@ def _sums(given: tuple[int, ...] | None, edges: tuple[int, ...], lanes: int, cou
 def _most_sums(order: Order | None) -> int:
     """Words for the partial sums of sixteen outputs."""
     gemvs = [gemv for gemv in (*order.layers, *order.feedback) if gemv] if order else []
-    most = (max(gemv.forward_lanes + (gemv.block_lanes or 0), gemv.backward_lanes) for gemv in gemvs)
+    most = [max(gemv.forward_lanes + (gemv.block_lanes or 0), gemv.backward_lanes) for gemv in gemvs]
+    most += [visits.lanes * visits.blocks for gemv in gemvs for visits in (gemv.forward, gemv.backward) if visits]
     return 16 * max(most, default=0)

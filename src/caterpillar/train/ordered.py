@@ -3,7 +3,8 @@
 An order lies in T: forward lanes and how they are combined, backward lanes and the same, panels P, how far on its
 blocks are, and their spacing (0: none); then P + 1 bounds, the first input of each panel, and the first panel of each
 input. Of the blocks: their sums (0 if they have none of their own), their number C, and C + 1 input bounds. Then the
-number of inputs, the partial sum of each input, and that of each output.
+number of inputs, the partial sum of each input, and that of each output. Orders said term by term lie after
+them (layout.py).
 """
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
@@ -100,10 +101,32 @@ def _block_sums(ar, T, F, W, order, inputs, base, stride, h, sums):
 
 
 @njit(nogil=True)
+def _visited(ar, T, F, W, visits, index, base, along, x, sums):
+    """The sum with this index, of x_n W[base + n along] over its terms n."""
+    lanes, blocks, tree = T[visits], T[visits + 1], T[visits + 2]
+    for k in range(lanes * blocks):
+        F[sums + 16 * k] = 0
+    first = visits + T[visits + 4 + 2 * index]
+    for term in range(T[visits + 5 + 2 * index]):
+        n, at = T[first + 2 * term], sums + 16 * T[first + 2 * term + 1]
+        F[at] = fma(ar, F[x + n], load_weight(ar, W, base + n * along), F[at])
+    for block in range(blocks):
+        _combine(ar, F, sums + 16 * block * lanes, lanes, tree)
+        F[sums + 16 * block] = F[sums + 16 * block * lanes]
+    _combine(ar, F, sums, blocks, TREE)
+    return F[sums]
+
+
+@njit(nogil=True)
 def ordered_forward(ar, T, F, W, order, inputs, base, stride, h, a, sums):
     """F[a + j] = sum over i of h_i W_ij, for all outputs; sixteen outputs of a panel at a time."""
     keep_apart()
     panels = T[order + 4]
+    if T[order + c.FORWARD_VISITS]:
+        visits = order + T[order + c.FORWARD_VISITS]
+        for j in range(T[visits + 3]):
+            F[a + j] = _visited(ar, T, F, W, visits, j, base + j, stride, h, sums)
+        return
     for p in range(panels):
         last, first_input = (T[order + c.BOUNDS + p + 1], T[order + c.BOUNDS + panels + 1 + p])
         for j in range(T[order + c.BOUNDS + p], last, 16):
@@ -122,6 +145,11 @@ def ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sum
     lanes, tree, panels = T[order + 2], T[order + 3], T[order + 4]
     places = _places(T, order)
     places += T[places - 1]
+    if T[order + c.BACKWARD_VISITS]:
+        visits = order + T[order + c.BACKWARD_VISITS]
+        for i in range(first, last):
+            F[part + i] = _visited(ar, T, F, W, visits, i, base + i * stride, 1, d, sums)
+        return
     for i in range(first, last):
         first_panel, total = T[order + c.BOUNDS + 2 * panels + 1 + i], number(ar, 0.0)
         for n in range(panels):

@@ -1,0 +1,122 @@
+"""The order in which continuous propagation's schedule adds, term by term, for the trainer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.pipeline.layout import Layout, Split, last_bits
+from caterpillar.numerics import GemvOrder, Order, Visits
+
+
+def make_order(layout: Layout, machine: Machine) -> Order:
+    """The order of every layer's sums."""
+    depth = layout.depth
+    found = [_hidden(layout, index) for index in range(1, depth)]
+    found.append(_last(layout, machine))
+    return Order(layers=tuple(found), feedback=(None,) * depth)
+
+
+def _named(bits: list[int], lane: int) -> int:
+    """A lane's partial sum, so that "tree" adds over the bits in their order."""
+    number = 0
+    for bit in bits:
+        number = 2 * number + (lane >> bit & 1)
+    return number
+
+
+def _halving(halved: int, count: int) -> list[int]:
+    """Bits in the order in which lanes are added: from the highest halved one down, then the others upwards."""
+    return [*reversed(range(halved)), *range(halved, count)]
+
+
+def _hidden(layout: Layout, index: int) -> GemvOrder:
+    forward = _forward(layout, index)
+    backward = _backward(layout, index) if index > 1 else None
+    return GemvOrder(bounds=(0, layout.sizes[index]), forward=forward, backward=backward)
+
+
+def _forward(layout: Layout, index: int) -> Visits:
+    """Of an output: all positions, group by group; within one, as its turn comes."""
+    split, inputs = layout.splits[index], layout.inputs(index)
+    bits = (split.input_lanes - 1).bit_length()
+    rows: dict[tuple[int, ...], int] = {}
+    terms: list[tuple[int, ...]] = []
+    sums: list[tuple[int, ...]] = []
+    row: list[int] = []
+    for neuron in range(layout.sizes[index]):
+        core, local = divmod(neuron, split.panel)
+        number = local % split.sums
+        turns = sorted(range(split.width), key=lambda a: ((number - split.shift * a) % split.sums, a))
+        size = split.blocks[number // split.input_lanes]
+        key = (core if len(inputs) > 1 else 0, size, *turns)
+        if key not in rows:
+            rows[key] = len(terms)
+            of_core = inputs[core if len(inputs) > 1 else 0]
+            ordered = of_core.reshape(split.groups, split.width, -1)[:, turns].reshape(-1, split.input_lanes)
+            names = [_named(_halving((size - 1).bit_length(), bits), lane) for lane in range(split.input_lanes)]
+            lanes = np.broadcast_to(np.array(names), ordered.shape)
+            terms.append(tuple(ordered[ordered >= 0].tolist()))
+            sums.append(tuple(lanes[ordered >= 0].tolist()))
+        row.append(rows[key])
+    return Visits(row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=split.input_lanes, combine="tree")
+
+
+def _backward(layout: Layout, index: int) -> Visits:
+    """Of an input: the cores' panels, from the one after its owner round to its owner, a sum for each output lane."""
+    split, inputs = layout.splits[index], layout.inputs(index)
+    row = [0] * layout.sizes[index - 1]
+    for owner in range(layout.cores):  # its own chunk comes last
+        chunk = inputs[owner, split.positions - split.chunk :]
+        for place, neurons in enumerate(chunk):
+            for neuron in neurons[neurons >= 0].tolist():
+                row[neuron] = owner * split.width + place % split.width
+    terms, sums = [], []
+    for owner in range(layout.cores):
+        for a in range(split.width):
+            cores = [(owner + 1 + n) % layout.cores for n in range(layout.cores)]
+            pairs = [pair for core in cores for pair in _panel(layout, split, index, core, a)]
+            terms.append(tuple(neuron for neuron, _ in pairs))
+            sums.append(tuple(group for _, group in pairs))
+    combine = "tree" if layout.in_place(index) else "chain"
+    return Visits(row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=split.output_lanes, combine=combine)
+
+
+def _panel(layout: Layout, split: Split, index: int, core: int, a: int) -> list[tuple[int, int]]:
+    """A core's outputs in their turns, with their groups."""
+    found: list[tuple[int, int]] = []
+    for turn in range(split.sums):
+        number = (turn + split.shift * a) % split.sums
+        for group in range(split.output_lanes):
+            local = split.output(group, number)
+            neuron = core * split.panel + local
+            if local >= 0 and neuron < layout.sizes[index]:
+                found.append((neuron, group))
+    return found
+
+
+def _last(layout: Layout, machine: Machine) -> GemvOrder:
+    """Every core adds up what its own activations give, over its lanes by halving; then the cores' sums."""
+    inputs, outputs = layout.sizes[-2:]
+    halved, rest = last_bits(machine, layout.splits[-1], outputs)
+    bits = [*reversed(halved), *rest]
+    split, own = layout.splits[-1], layout.own[layout.depth - 1]
+    terms: list[int] = []
+    sums: list[int] = []
+    for core in range(layout.cores):
+        for block in range(own.shape[1]):
+            for lane in range(layout.lanes):
+                neuron = int(own[core, block, lane])
+                if neuron >= 0 and lane % split.input_lanes < split.blocks[block]:  # the others have it too
+                    terms.append(neuron)
+                    sums.append((core << len(bits)) + _named(bits, lane))
+    forward = Visits(
+        row=(0,) * outputs,
+        terms=(tuple(terms),),
+        sums=(tuple(sums),),
+        lanes=1 << len(bits),
+        combine="tree",
+        blocks=layout.cores,
+    )
+    backward = Visits(row=(0,) * inputs, terms=(tuple(range(outputs)),), sums=((0,) * outputs,))
+    return GemvOrder(bounds=(0, outputs), forward=forward, backward=backward)

@@ -1,0 +1,323 @@
+"""The passes over the weights: each is read once, sent back through, updated, gone forward with, and written.
+
+A weight takes three cycles: one for each multiply-add (two in layer 1, which sends no errors back). Read in cycle 0 of
+its three, its update is issued in `update`, so that the weight comes out when MEM A's port is free; forward takes it as
+it comes out, or a cycle later; the error's multiply-add takes the cycle that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.builder import READ, WRITE, loop
+from caterpillar.mapping.isa import (
+    ACCUMULATOR,
+    LATCH,
+    MEM_A,
+    NEGATE,
+    REGISTER,
+    RESULT,
+    RESULT_BEFORE,
+    SLOPE,
+    ZERO,
+    Instruction,
+    Loop,
+)
+from caterpillar.mapping.pipeline.layout import Layout, Split, gate_delay
+from caterpillar.mapping.pipeline.planner import Access, Planner, TooLate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """When what happens to a weight that is read in cycle 0, one every `pace` cycles."""
+
+    pace: int
+    update: int
+    back: int
+    forward: int
+    result: int  # operand code of the updated weight, forward
+
+    @property
+    def written(self) -> int:
+        """When the weight comes out."""
+        return self.forward - (self.result == RESULT_BEFORE)
+
+
+def beat_of(machine: Machine, *, back: bool, pace: int = 3) -> Beat:
+    """The cycles of a weight; pace: a multiple of 3 (2 without backward)."""
+    latency = machine.fma_latency
+    if back:
+        update, after = (2 if latency % 3 == 2 else 1), latency % 3 == 0
+    else:
+        update, after = 2 - (latency + 1) % 2, latency % 2 == 0
+        pace = 2
+    return Beat(
+        pace=pace,
+        update=update,
+        back=3,
+        forward=update + latency + after,
+        result=RESULT_BEFORE if after else RESULT,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One layer's pass: its groups of positions begin `period` cycles apart, the first at `start`.
+
+    gaps: after each of so many first groups, a weight's cycles are left free for what goes on beside the pass.
+    """
+
+    index: int
+    start: int
+    period: int
+    gaps: int
+    split: Split
+    beat: Beat
+    earlier: int  # groups of the passes before
+
+    @property
+    def prepared(self) -> int:
+        """When all cores' activations must be in the core SRAMs: the first inputs are not fetched before."""
+        return self.start - 2 * self.period - 40 if self.index > 1 else 0
+
+    @property
+    def end(self) -> int:
+        """When the next pass's first weight may be read."""
+        return self.group(self.split.groups)
+
+    @property
+    def last_weight(self) -> int:
+        """When the last weight is read."""
+        return self.group(self.split.groups - 1) + (self.split.width * self.split.sums - 1) * self.beat.pace
+
+    def group(self, number: int) -> int:
+        """When a group's first weight is read."""
+        return self.start + number * self.period + min(max(number, 0), self.gaps) * self.beat.pace
+
+    def error_ready(self, number: int) -> int:
+        """When the error sum of position `number` has come out, less the latency."""
+        group, a = divmod(number, self.split.width)
+        last = self.split.width * (self.split.sums - 1) + a
+        return self.group(group) + last * self.beat.pace + self.beat.back
+
+    def runs(self, first: int, last: int) -> Iterator[tuple[int, int, Loop]]:
+        """The groups first .. last - 1 in stretches of one period: first cycle, first group, loop."""
+        for low, high, period in (
+            (first, min(last, self.gaps), self.period + self.beat.pace),
+            (max(first, self.gaps), last, self.period),
+        ):
+            if low < high:
+                yield self.group(low), low, loop(high - low, period)
+
+
+def registers(layout: Layout) -> tuple[int, int, int]:
+    """First registers of the updates' factors, of the activations, and of the error sums on their way out."""
+    width = max(split.width for split in layout.splits)
+    return REGISTER, REGISTER + width, REGISTER + 2 * width
+
+
+def spare_register(layout: Layout, number: int) -> int:
+    """One of two registers that no pass uses."""
+    return REGISTER + 3 * max(split.width for split in layout.splits) + number
+
+
+def staged(layout: Layout, group: int, a: int, *, old: bool) -> int:
+    """Where in MEM B an input is put until its group, so many since the tick's first, begins."""
+    width = max(split.width for split in layout.splits)
+    return layout.words.staged + 2 * width * (group % 2) + 2 * a + old
+
+
+def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
+    """Issue the multiply-adds and what they read and write, all but the inputs' way into their registers."""
+    split, beat, words = one.split, one.beat, layout.words
+    index, group_words = one.index, split.width * split.sums
+    factors, inputs, leaving = registers(layout)
+    weights = loop(group_words, beat.pace, address=1)
+    for start, group, each in one.runs(0, split.groups):
+        address = layout.addresses[index] + group * group_words
+        loops = [replace(each, strides=(("address", group_words),)), weights]
+        with b.account("backward", "update", "forward") if index > 1 else b.account("update", "forward"):
+            b.memory_a(READ, start, loops, address, MEM_A)
+        with b.account("update"):
+            b.memory_a(WRITE, start + beat.written, loops, address, RESULT)
+        for a in range(split.width):
+            for first, count, number in _stretches(split, a):
+                at = start + (first * split.width + a) * beat.pace
+                turns = [each, loop(count, split.width * beat.pace, address=1)]
+                plain = [each, loop(count, split.width * beat.pace)]
+                with b.account("backward", "update") if index > 1 else b.account("update"):
+                    b.memory_b(READ, at + beat.update - 1, turns, words.errors[index] + number, LATCH)
+                with b.account("update"):
+                    update = at + beat.update
+                    b.issue("fma", update, plain, fma_a=factors + a, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+    for a in range(split.width):
+        for stretch in _stretches(split, a):
+            with b.account("forward"):
+                _forward(b, m, one, a, stretch, inputs + a, words.sums[index])
+        if index > 1:
+            with b.account("backward"):
+                _backward(b, layout, m, one, a, leaving + a)
+
+
+def _stretches(split: Split, a: int) -> Iterator[tuple[int, int, int]]:
+    """First turn, turns and first output of the stretches in which a position's outputs run upwards."""
+    shift = split.shift * a
+    yield 0, split.sums - shift, shift
+    if shift:
+        yield split.sums - shift, shift, 0
+
+
+def _forward(b: Planner, m: Machine, one: Pass, a: int, stretch: tuple[int, int, int], factor: int, sums: int) -> None:
+    """Partial sums lie in MEM B; in the first group, the first turn of each output starts from +0."""
+    split, beat = one.split, one.beat
+    first, count, number = stretch
+    step = split.width * beat.pace
+    fresh = 0
+    if first == 0:
+        fresh = split.shift if a < split.width - 1 else split.sums - split.shift * a
+    fields = {"fma_a": factor, "fma_b": beat.result}
+    later = (first * split.width + a) * beat.pace + beat.forward
+    b.issue("fma", one.start + later, [loop(fresh, step)], **fields, fma_c=ZERO)
+    for low, high, skip in ((0, 1, fresh), (1, split.groups, 0)):
+        for start, _, each in one.runs(low, high):
+            where = start + later + skip * step
+            b.memory_b(READ, where - 1, [each, loop(count - skip, step, address=1)], sums + number + skip, LATCH + 1)
+            b.issue("fma", where, [each, loop(count - skip, step)], **fields, fma_c=LATCH + 1)
+    for start, _, each in one.runs(0, split.groups):
+        turns = [each, loop(count, step, address=1)]
+        b.memory_b(WRITE, start + later + m.fma_latency, turns, sums + number, RESULT)
+
+
+def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving: int) -> None:
+    """An error sum begins with what came off the ring (in the first chunk: +0) and ends in a register.
+
+    Those of the last chunk, which are the core's own, stay in MEM B.
+    """
+    split, beat = one.split, one.beat
+    step, later = split.width * beat.pace, a * beat.pace + beat.back
+    begun = split.chunk // split.width if layout.cores > 1 else split.groups
+    fields = {"fma_a": MEM_A, "fma_b": LATCH}
+    once = split.sums == 1
+    target = leaving if once else ACCUMULATOR + a
+    for low, high, c in ((0, begun, ZERO), (begun, split.groups, LATCH + 2)):
+        for start, _, each in one.runs(low, high):
+            b.issue("fma", start + later, [each], **fields, fma_c=c, fma_to=target)
+    for group in range(begun, split.groups):
+        number, at = group * split.width + a, one.group(group) + later - 1
+        b.memory_b(READ, at, [], layout.words.carried + number % split.chunk, LATCH + 2)
+        b.hold("latch 2", np.array([at]))
+    for start, _, each in one.runs(0, split.groups):
+        inner = [each, loop(split.sums - 2, step)]
+        b.issue("fma", start + later + step, inner, **fields, fma_c=ACCUMULATOR + a, fma_to=ACCUMULATOR + a)
+        if not once:
+            last = start + later + step * (split.sums - 1)
+            b.issue("fma", last, [each], **fields, fma_c=ACCUMULATOR + a, fma_to=leaving)
+    for number in range(split.positions - split.chunk + a, split.positions, split.width):
+        final = layout.words.final[one.index] + number % split.chunk
+        b.memory_b(WRITE, one.error_ready(number) + m.fma_latency, [], final, RESULT)
+
+
+def free_for(b: Planner, one: Pass, group_words: int, latency: int) -> bool:
+    """Whether what the first group does meets nothing that has been issued."""
+    beat = one.beat
+    weights = loop(group_words, beat.pace)
+
+    def cycles(offset: int) -> np.ndarray:
+        return Instruction("fma", one.start + offset, (), (weights,)).cycles()
+
+    issues = [beat.update, beat.forward, *([beat.back] if one.index > 1 else [])]
+    accesses = [0, beat.written]
+    ports = [cycles(at) for at in (beat.update - 1, beat.forward - 1, beat.forward + latency)]
+    return (
+        all(b.nothing_at("fma", cycles(at)) for at in issues)
+        and all(b.nothing_at("mem_a", cycles(at)) for at in accesses)
+        and b.ports_for(np.concatenate(ports))
+    )
+
+
+def last_pass(b: Planner, layout: Layout, m: Machine, start: int, beat: Beat) -> int:
+    """The last layer, block by block of the lane's own activations; returns when the next pass may begin."""
+    depth, outputs, words = layout.depth, layout.sizes[-1], layout.words
+    base, factors, pace = layout.addresses[depth], registers(layout), beat.pace
+    blocks = len(layout.splits[-1].blocks)
+    every = [loop(blocks * outputs, pace, address=1)]
+    with b.account("backward", "update", "forward"):
+        b.memory_a(READ, start, every, base, MEM_A)
+    with b.account("update"):
+        b.memory_a(WRITE, start + beat.written, every, base, RESULT)
+    for block in range(blocks):
+        at = start + block * outputs * pace
+        along, plain = [loop(outputs, pace, address=1)], [loop(outputs, pace)]
+        with b.account("backward", "update"):
+            b.memory_b(READ, at + beat.update - 1, along, words.errors[depth], LATCH)
+        with b.account("update"):
+            update = at + beat.update
+            b.issue("fma", update, plain, fma_a=factors[0], fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+        with b.account("backward"):
+            _last_backward(b, layout, m, at + beat.back, block, pace)
+        with b.account("forward"):
+            issue, sums = at + beat.forward, words.sums[depth]
+            if block:
+                b.memory_b(READ, issue - 1, along, sums, LATCH + 1)
+            c = LATCH + 1 if block else ZERO
+            b.issue("fma", issue, plain, fma_a=factors[1], fma_b=beat.result, fma_c=c)
+            b.memory_b(WRITE, issue + m.fma_latency, along, sums, RESULT)
+        _last_inputs(b, layout, at, block, beat)
+    return start + blocks * outputs * pace
+
+
+def _last_backward(b: Planner, layout: Layout, m: Machine, at: int, block: int, pace: int) -> None:
+    """The error of a lane's own activation, through its slope; it needs nothing from other lanes."""
+    outputs, depth = layout.sizes[-1], layout.depth
+    fields = {"fma_a": MEM_A, "fma_b": LATCH}
+    end = at + (outputs - 1) * pace
+    c = ZERO
+    if outputs > 1:
+        c = ACCUMULATOR
+        b.issue("fma", at, [], **fields, fma_c=ZERO, fma_to=ACCUMULATOR)
+        b.issue("fma", at + pace, [loop(outputs - 2, pace)], **fields, fma_c=c, fma_to=ACCUMULATOR)
+    register = layout.registers.gate[depth - 1]
+    lag = behind(layout, register, gate_delay(depth, depth - 1))
+    gate = layout.words.gate[depth - 1] + block
+    b.memory_b(READ, end - 1, [], gate, LATCH + 2, queue=register, lag=lag)
+    b.hold("latch 2", np.array([end - 1]))
+    b.issue("fma", end, [], **fields, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 2)
+    b.memory_b(WRITE, end + m.fma_latency, [], layout.words.own_errors[depth - 1] + block, RESULT)
+
+
+def _last_inputs(b: Planner, layout: Layout, at: int, block: int, beat: Beat) -> None:
+    """The block's activation of now, and the one it learns with, to their registers, just before they are needed."""
+    depth, (factor, activation, _) = layout.depth, registers(layout)
+    register = layout.registers.gate[depth - 1]
+    lag = behind(layout, register, gate_delay(depth, depth - 1) - 1)
+    with b.account("forward"):
+        address = layout.words.gate[depth - 1] + block
+        _load_or_wait(b, at + beat.forward, beat.pace, address, activation, register, lag)
+    register = layout.registers.scaled
+    lag = behind(layout, register, gate_delay(depth, depth - 1))
+    with b.account("update"):
+        _load_or_wait(b, at + beat.update, beat.pace, layout.words.scaled + block, factor, register, lag)
+
+
+def _load_or_wait(b: Planner, first_use: int, window: int, address: int, register: int, queue: int, lag: int) -> None:
+    if not load(b, first_use, window, address, register, queue, lag):
+        raise TooLate(what="the last layer's inputs", cycles=1)
+
+
+def behind(layout: Layout, register: int, ticks: int) -> int:
+    """The lag with which an address register finds what was written some ticks ago."""
+    return -ticks % layout.registers.queues[register - 1].slots
+
+
+def load(b: Planner, first_use: int, window: int, address: int, register: int, queue: int = 0, lag: int = 0) -> bool:
+    """Read a word of MEM B into a register in one of the `window` cycles before its first use, if there is a port."""
+    for at in range(first_use - 1, first_use - 1 - window, -1):
+        access = Access(0, READ, address, register, (("queue", queue), ("lag", lag)))
+        if at >= 0 and b.fits(at, [access]):
+            b.memory_b(READ, at, [], address, register, queue=queue, lag=lag)
+            return True
+    return False
