@@ -62,6 +62,8 @@ def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int
     seed=st.integers(0, 1000),
 )
 def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], rule: str, seed: int) -> None:
+    if rule == "cp":
+        machine = replace(machine, pe_sram_word_bits=16)
     agree(Network.mlp(*sizes), machine, rule, 6, seed, 2)
 
 
