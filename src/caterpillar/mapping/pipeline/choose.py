@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.isa import beat_cycles, sram_beat_cycles
+from caterpillar.mapping.isa import beat_cycles, halves, sram_beat_cycles
 from caterpillar.mapping.pipeline.layout import Split
 from caterpillar.network import Network
 
@@ -51,6 +52,8 @@ def _splits(network: Network, m: Machine, index: int, plan: Plan) -> list[Split]
     while lanes <= m.pes_per_core:
         groups, steps = m.pes_per_core // lanes, lanes // m.pe_rows
         sums = max(-(-panel // groups), width * -(-least // width))
+        whole = halves(m) // math.gcd(halves(m), width)  # turns that make whole groups of MEM A's words
+        sums = -(-sums // whole) * whole
         if index == 1:
             chunk = positions = -(-layer.inputs // lanes)
         else:

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.isa import Queue, power_of_two_at_least
+from caterpillar.mapping.isa import Queue, halves, power_of_two_at_least
 from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
 
@@ -269,7 +269,7 @@ def finish(network: Network, machine: Machine, splits: list[Split]) -> Layout:
         addresses.append(address)
         address += split.weights
     addresses.append(address)
-    mem_a_words = address + len(splits[-1].blocks) * outputs
+    mem_a_words = address + -(-len(splits[-1].blocks) * outputs // halves(machine)) * halves(machine)
     queues: list[Queue] = []
 
     def queue(words: int, slots: int) -> int:

@@ -3,29 +3,36 @@
 A weight takes three cycles: one for each multiply-add (two in layer 1, which sends no errors back). Read in cycle 0 of
 its three, its update is issued in `update`, so that the weight comes out when MEM A's port is free; forward takes it as
 it comes out, or a cycle later; the error's multiply-add takes the cycle that is left.
+
+Weights lie in the order of their turns, so an access of MEM A brings, or takes, the next k of them (isa.halves).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.builder import READ, WRITE, loop
+from caterpillar.mapping.builder import READ, WRITE, WRITE_GROUP, loop
 from caterpillar.mapping.isa import (
     ACCUMULATOR,
+    HALF,
     LATCH,
     MEM_A,
     NEGATE,
+    NONE,
     REGISTER,
     RESULT,
     RESULT_BEFORE,
     SLOPE,
+    STAGED,
     ZERO,
     Instruction,
     Loop,
+    halves,
 )
 from caterpillar.mapping.pipeline.layout import Layout, Split, gate_delay
 from caterpillar.mapping.pipeline.planner import Access, Planner, TooLate
@@ -136,24 +143,27 @@ def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
     split, beat, words = one.split, one.beat, layout.words
     index, group_words = one.index, split.width * split.sums
     factors, inputs, leaving = registers(layout)
-    weights = loop(group_words, beat.pace, address=1)
+    k = halves(m)
+    weights = loop(group_words // k, k * beat.pace, address=k)
     for start, group, each in one.runs(0, split.groups):
         address = layout.addresses[index] + group * group_words
         loops = [replace(each, strides=(("address", group_words),)), weights]
         with b.account("backward", "update", "forward") if index > 1 else b.account("update", "forward"):
             b.memory_a(READ, start, loops, address, MEM_A)
         with b.account("update"):
-            b.memory_a(WRITE, start + beat.written, loops, address, RESULT)
+            b.memory_a(WRITE_GROUP, start + (k - 1) * beat.pace + beat.written, loops, address, RESULT)
         for a in range(split.width):
             for first, count, number in _stretches(split, a):
                 at = start + (first * split.width + a) * beat.pace
-                turns = [each, loop(count, split.width * beat.pace, address=1)]
-                plain = [each, loop(count, split.width * beat.pace)]
+                step = split.width * beat.pace
+                turns = [each, loop(count, step, address=1)]
                 with b.account("backward", "update") if index > 1 else b.account("update"):
                     b.memory_b(READ, at + beat.update - 1, turns, words.errors[index] + number, LATCH)
+                fields = {"fma_a": factors + a, "fma_b": LATCH, "fma_flags": NEGATE}
                 with b.account("update"):
-                    update = at + beat.update
-                    b.issue("fma", update, plain, fma_a=factors + a, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+                    for turn, turns_of, stride, half in _by_half(k, split.width, first * split.width + a, count):
+                        again, where = [each, loop(turns_of, stride * step)], at + turn * step + beat.update
+                        b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=_kept(k, half))
     for a in range(split.width):
         for stretch in _stretches(split, a):
             with b.account("forward"):
@@ -161,6 +171,21 @@ def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
         if index > 1:
             with b.account("backward"):
                 _backward(b, layout, m, one, a, leaving + a)
+
+
+def _by_half(k: int, width: int, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
+    """Turns whose weights are the same word of their group: first turn, how many, turns between them, which word.
+
+    first: number of the first turn's weight; the next turn's is `width` further.
+    """
+    stride = k // math.gcd(k, width)
+    for turn in range(min(stride, count)):
+        yield turn, -(-(count - turn) // stride), stride, (first + turn * width) % k
+
+
+def _kept(k: int, half: int) -> int:
+    """Where an updated weight waits for those of its group: a write latch, the last one nowhere."""
+    return STAGED + half if half < k - 1 else NONE
 
 
 def _stretches(split: Split, a: int) -> Iterator[tuple[int, int, int]]:
@@ -200,22 +225,25 @@ def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving
     split, beat = one.split, one.beat
     step, later = split.width * beat.pace, a * beat.pace + beat.back
     begun = split.chunk // split.width if layout.cores > 1 else split.groups
-    fields = {"fma_a": MEM_A, "fma_b": LATCH}
+    k, first_half = halves(m), HALF + a % halves(m)
     once = split.sums == 1
     target = leaving if once else ACCUMULATOR + a
     for low, high, c in ((0, begun, ZERO), (begun, split.groups, LATCH + 2)):
         for start, _, each in one.runs(low, high):
-            b.issue("fma", start + later, [each], **fields, fma_c=c, fma_to=target)
+            b.issue("fma", start + later, [each], fma_a=first_half, fma_b=LATCH, fma_c=c, fma_to=target)
     for group in range(begun, split.groups):
         number, at = group * split.width + a, one.group(group) + later - 1
         b.memory_b(READ, at, [], layout.words.carried + number % split.chunk, LATCH + 2)
         b.hold("latch 2", np.array([at]))
     for start, _, each in one.runs(0, split.groups):
-        inner = [each, loop(split.sums - 2, step)]
-        b.issue("fma", start + later + step, inner, **fields, fma_c=ACCUMULATOR + a, fma_to=ACCUMULATOR + a)
+        fields = {"fma_b": LATCH, "fma_c": ACCUMULATOR + a}
+        for turn, count, stride, half in _by_half(k, split.width, split.width + a, split.sums - 2):
+            inner, at = [each, loop(count, stride * step)], start + later + (1 + turn) * step
+            b.issue("fma", at, inner, **fields, fma_a=HALF + half, fma_to=ACCUMULATOR + a)
         if not once:
-            last = start + later + step * (split.sums - 1)
-            b.issue("fma", last, [each], **fields, fma_c=ACCUMULATOR + a, fma_to=leaving)
+            last = split.sums - 1
+            half = (last * split.width + a) % k
+            b.issue("fma", start + later + step * last, [each], **fields, fma_a=HALF + half, fma_to=leaving)
     for number in range(split.positions - split.chunk + a, split.positions, split.width):
         final = layout.words.final[one.index] + number % split.chunk
         b.memory_b(WRITE, one.error_ready(number) + m.fma_latency, [], final, RESULT)
@@ -244,19 +272,26 @@ def last_pass(b: Planner, layout: Layout, m: Machine, start: int, beat: Beat) ->
     depth, outputs, words = layout.depth, layout.sizes[-1], layout.words
     base, factors, pace = layout.addresses[depth], registers(layout), beat.pace
     blocks = len(layout.splits[-1].blocks)
-    every = [loop(blocks * outputs, pace, address=1)]
+    k, weights = halves(m), blocks * outputs
     with b.account("backward", "update", "forward"):
-        b.memory_a(READ, start, every, base, MEM_A)
+        b.memory_a(READ, start, [loop(-(-weights // k), k * pace, address=k)], base, MEM_A)
     with b.account("update"):
-        b.memory_a(WRITE, start + beat.written, every, base, RESULT)
+        written = start + (k - 1) * pace + beat.written
+        b.memory_a(WRITE_GROUP, written, [loop(weights // k, k * pace, address=k)], base, RESULT)
+        if weights % k:
+            last = start + (weights - 1) * pace + beat.written
+            b.memory_a(WRITE_GROUP, last, [], base + weights - weights % k, ZERO)
     for block in range(blocks):
         at = start + block * outputs * pace
         along, plain = [loop(outputs, pace, address=1)], [loop(outputs, pace)]
+        first = block * outputs
         with b.account("backward", "update"):
             b.memory_b(READ, at + beat.update - 1, along, words.errors[depth], LATCH)
+        fields = {"fma_a": factors[0], "fma_b": LATCH, "fma_flags": NEGATE}
         with b.account("update"):
-            update = at + beat.update
-            b.issue("fma", update, plain, fma_a=factors[0], fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
+            for turn, count, stride, half in _by_half(k, 1, first, outputs):
+                where, again = at + turn * pace + beat.update, [loop(count, stride * pace)]
+                b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=_kept(k, half))
         with b.account("backward"):
             _last_backward(b, layout, m, at + beat.back, block, pace)
         with b.account("forward"):
@@ -272,20 +307,23 @@ def last_pass(b: Planner, layout: Layout, m: Machine, start: int, beat: Beat) ->
 
 def _last_backward(b: Planner, layout: Layout, m: Machine, at: int, block: int, pace: int) -> None:
     """The error of a lane's own activation, through its slope; it needs nothing from other lanes."""
-    outputs, depth = layout.sizes[-1], layout.depth
-    fields = {"fma_a": MEM_A, "fma_b": LATCH}
+    outputs, depth, k = layout.sizes[-1], layout.depth, halves(m)
+    first = block * outputs
     end = at + (outputs - 1) * pace
     c = ZERO
     if outputs > 1:
         c = ACCUMULATOR
-        b.issue("fma", at, [], **fields, fma_c=ZERO, fma_to=ACCUMULATOR)
-        b.issue("fma", at + pace, [loop(outputs - 2, pace)], **fields, fma_c=c, fma_to=ACCUMULATOR)
+        b.issue("fma", at, [], fma_a=HALF + first % k, fma_b=LATCH, fma_c=ZERO, fma_to=ACCUMULATOR)
+        for turn, count, stride, half in _by_half(k, 1, first + 1, outputs - 2):
+            where, again = at + (1 + turn) * pace, [loop(count, stride * pace)]
+            b.issue("fma", where, again, fma_a=HALF + half, fma_b=LATCH, fma_c=c, fma_to=ACCUMULATOR)
     register = layout.registers.gate[depth - 1]
     lag = behind(layout, register, gate_delay(depth, depth - 1))
     gate = layout.words.gate[depth - 1] + block
     b.memory_b(READ, end - 1, [], gate, LATCH + 2, queue=register, lag=lag)
     b.hold("latch 2", np.array([end - 1]))
-    b.issue("fma", end, [], **fields, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 2)
+    half = HALF + (first + outputs - 1) % k
+    b.issue("fma", end, [], fma_a=half, fma_b=LATCH, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 2)
     b.memory_b(WRITE, end + m.fma_latency, [], layout.words.own_errors[depth - 1] + block, RESULT)
 
 
