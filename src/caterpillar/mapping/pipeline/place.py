@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.isa import QUEUES, halves
+from caterpillar.mapping.isa import QUEUES, MicroProgram
 from caterpillar.mapping.pipeline.choose import choose, least_period
 from caterpillar.mapping.pipeline.layout import Layout, finish, late
 from caterpillar.mapping.pipeline.order import make_order
+from caterpillar.mapping.pipeline.planner import TooLate
 from caterpillar.mapping.pipeline.tick import Room, additions, steady_tick
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.network import Network
 from caterpillar.program import Program
 
 # Gaps in a pass: so many for each multiply-add that could fill one, for not all come when one is wanted, and some for
-# the levels of dependent additions. Found by trial on the paper's small network and its machine.
-GAPS_AN_ADDITION, LEVELS = 1.8, 10
+# the levels of dependent additions. Few make short passes, more let what goes on beside them end sooner: both are
+# tried, and the shorter tick is taken. Found by trial on the paper's networks and machines.
+GAPS = ((1.8, 10), (2.5, 20))
 
 
 def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-program of a tick of cp. Raises UsageError for what it cannot do."""
     network = program.network
-    if halves(machine) > 1:
-        raise UsageError(
-            f"Machine.pe_sram_word_bits must be 16 for a simulation of {program.rule}, got {machine.pe_sram_word_bits}"
-        )
     layout = _layout(network, machine)
     short = _too_small(layout, machine)
     if short:
         return short
-    room = Room()
-    for index, split in enumerate(layout.splits[1:], start=1):
-        weights = (3 if index > 1 else 2) * split.width * split.sums
-        room.group[index] = least_period(split, machine, index) - weights
-    for index, number in additions(layout, machine).items():
-        room.gaps[index] = round(GAPS_AN_ADDITION * number / (3 if index > 1 else 2)) + LEVELS
+    ticks = list(_ticks(layout, machine))
+    if not ticks:
+        raise UsageError(
+            f"{program.rule} on machine {machine.name}: no plan in which all words come in time; raise "
+            "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_registers"
+        )
     depth = network.depth
     return Schedule(
         network=network,
@@ -43,7 +44,7 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="best",
         layout=layout,
         order=make_order(layout, machine),
-        steady=steady_tick(layout, machine, room),
+        steady=min(ticks, key=lambda tick: tick.cycles),
         extra_ticks=2 * depth - 1,
         queues=layout.registers.queues,
         sample_beats=layout.sample_beats,
@@ -51,6 +52,22 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
         label_lag=depth - 1 + late(depth, depth),
         macs_per_sample=program.macs_per_sample,
     )
+
+
+def _ticks(layout: Layout, machine: Machine) -> Iterator[MicroProgram]:
+    for gaps in GAPS:
+        with suppress(TooLate):
+            yield steady_tick(layout, machine, _room(layout, machine, *gaps))
+
+
+def _room(layout: Layout, machine: Machine, gaps_an_addition: float, levels: int) -> Room:
+    room = Room()
+    for index, split in enumerate(layout.splits[1:], start=1):
+        weights = (3 if index > 1 else 2) * split.width * split.sums
+        room.group[index] = least_period(split, machine, index) - weights
+    for index, number in additions(layout, machine).items():
+        room.gaps[index] = round(gaps_an_addition * number / (3 if index > 1 else 2)) + levels
+    return room
 
 
 def _layout(network: Network, machine: Machine) -> Layout:
