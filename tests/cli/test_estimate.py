@@ -83,7 +83,10 @@ def test_what_does_not_fit_is_an_answer(run, tmp_path):
         (("--batch", "two"), "Invalid value for '--batch': must be a whole number, got 'two'"),
         (("--momentum", "1"), "Rule.momentum must be a number in [0, 0.9999], got 1.0"),
         (("--momentum", "much"), "Invalid value for '--momentum': must be a number, got 'much'"),
-        (("--machine", "paper-c"), "--machine must be one of paper-a, paper-b, or a .toml file, got 'paper-c'"),
+        (
+            ("--machine", "paper-c"),
+            "--machine must be one of paper-a, paper-b, lean-sgd, wide-sgd, small-sgd, wide-cp, or a .toml file, got",
+        ),
         (("--machine", "none.toml"), "--machine file none.toml cannot be read: No such file or directory"),
         (("--mapping", "worst"), "--mapping must be one of paper, best, got 'worst'"),
         (("--prices", "free"), "--prices must be one of "),

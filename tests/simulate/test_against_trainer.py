@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from caterpillar.checks import UsageError
 from caterpillar.datasets import Samples
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
@@ -62,9 +63,14 @@ def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int
     seed=st.integers(0, 1000),
 )
 def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], rule: str, seed: int) -> None:
-    if rule == "cp":
-        machine = replace(machine, pe_sram_word_bits=16)
-    agree(Network.mlp(*sizes), machine, rule, 6, seed, 2)
+    # the trainer's pipeline drains after each epoch, the machine's at the end of a run
+    epochs = 1 if rule == "cp" else 2
+    try:
+        agree(Network.mlp(*sizes), machine, rule, 6, seed, epochs)
+    except UsageError as error:
+        if "no plan in which all words come in time" not in str(error):
+            raise
+        reject()
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
@@ -73,11 +79,12 @@ def test_on_the_papers_small_network_and_its_machine(rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "machine"),
+    ("sizes", "machine", "rule"),
     [
-        ((784, 2500, 2000, 1500, 1000, 500, 10), PAPER_B),
-        ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=64)),
+        ((784, 2500, 2000, 1500, 1000, 500, 10), PAPER_B, "sgd"),
+        ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=64), "sgd"),
+        ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=128), "cp"),
     ],
 )
-def test_on_split_lanes_and_wide_words(sizes: tuple[int, ...], machine: Machine) -> None:
-    agree(Network.mlp(*sizes), machine, "sgd", 2, 5, 1)
+def test_on_split_lanes_and_wide_words(sizes: tuple[int, ...], machine: Machine, rule: str) -> None:
+    agree(Network.mlp(*sizes), machine, rule, 2, 5, 1)

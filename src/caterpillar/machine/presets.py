@@ -23,8 +23,20 @@ WIDE_SGD = Machine(
 SMALL_SGD = Machine(
     name="small-sgd", cores_per_row=4, pe_rows=8, pe_cols=8, ring_words_per_cycle=8, pe_sram_bytes=4 * 1024
 )
+# paper-b with words of eight weights, and room for CP's partial sums in MEM B.
+WIDE_CP = Machine(
+    name="wide-cp",
+    cores_per_row=4,
+    pe_rows=16,
+    pe_cols=16,
+    ring_words_per_cycle=16,
+    pe_sram_word_bits=128,
+    pe_mem_b_bytes=2048,
+)
 
-MACHINES: dict[str, Machine] = {machine.name: machine for machine in (PAPER_A, PAPER_B, LEAN_SGD, WIDE_SGD, SMALL_SGD)}
+MACHINES: dict[str, Machine] = {
+    machine.name: machine for machine in (PAPER_A, PAPER_B, LEAN_SGD, WIDE_SGD, SMALL_SGD, WIDE_CP)
+}
 
 
 def parse_machine(text: str) -> Machine:
