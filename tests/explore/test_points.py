@@ -143,7 +143,7 @@ def test_the_papers_machines_under_the_sweeps_work(sweep: MakeSweep) -> None:
 def test_mapping_best_takes_machines_one_by_one(sweep: MakeSweep) -> None:
     words = sweep(
         network="100-60-10",
-        rule=["sgd", "mbgd"],
+        rule=["sgd", "mbcp"],
         batch=8,
         mapping=["paper", "best"],
         machine={"cores_per_row": [2, 16], "pe_rows": [3, 4], "pe_cols": "pe_rows", "pe_sram_bytes": [128, 16384]},
@@ -161,6 +161,6 @@ def test_mapping_best_takes_machines_one_by_one(sweep: MakeSweep) -> None:
         assert (row["rule"], row["cycles_per_sample"]) == ("sgd", one.cycles_per_sample)
         met.add("placed")
     assert "placed" in met
-    assert any("best mbgd" in text and "--batch" in text for text in met)
+    assert any("best mbcp" in text and "--batch" in text for text in met)
     assert any("best sgd" in text and "power of two" in text for text in met)
     assert any("best sgd" in text and "too small" in text for text in met)
