@@ -10,7 +10,7 @@ from caterpillar.mapping.batches.backward import backward_pass, backward_rooms
 from caterpillar.mapping.batches.forward import forward_pass, forward_rooms
 from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout, make_layout
 from caterpillar.mapping.batches.output import output_pass, output_places, output_rooms
-from caterpillar.mapping.batches.plan import Plan
+from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.batches.update import update_pass, update_rooms
 from caterpillar.mapping.isa import FIFO_BEATS, MicroProgram, accumulators
 from caterpillar.mapping.schedule import Schedule
@@ -29,6 +29,13 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
     short = _too_small(layout, machine)
     if short:
         return short
+    try:
+        steady = _tick(layout)
+    except NoRoom as short:
+        raise UsageError(
+            f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({short}); raise "
+            "Machine.ring_words_per_cycle, or the number of PEs"
+        ) from None
     beats = layout.layers[0].positions * machine.pe_cols
     return Schedule(
         network=program.network,
@@ -37,7 +44,7 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="best",
         layout=layout,
         order=_order(layout),
-        steady=_tick(layout),
+        steady=steady,
         batch=program.batch,
         sample_beats=beats,
         sram_beats=2 * beats * program.batch,
