@@ -144,7 +144,10 @@ BAD = [
     ({"seed": -1}, "Settings.seed"),
     ({"threads": 3}, r"Settings.threads must be an int in \[1, 2\] threads, got 3"),
     ({"numerics": "fp8"}, "Settings.numerics must be one of fp32, fp64, fp16, fp16-fp32acc, bf16-fp32acc, got 'fp8'"),
-    ({"stochastic_rounding": True, "numerics": "fp32"}, "stochastic_rounding needs 16-bit numerics, got fp32"),
+    (
+        {"stochastic_rounding": True, "numerics": "fp32"},
+        r"Settings.stochastic_rounding must be False for fp32 .it needs 16-bit numerics., got True",
+    ),
 ]
 
 
