@@ -86,9 +86,15 @@ def kill_one_worker(seen: list[int]) -> Callable[..., None]:
     """A progress callback that kills a worker process of joblib when the first chunk is done."""
     psutil = pytest.importorskip("psutil")
 
+    def is_worker(process: Any) -> bool:
+        try:
+            return any("loky.backend.popen" in argument for argument in process.cmdline())
+        except psutil.Error:  # it has ended, and is still listed
+            return False
+
     def progress(*_: object) -> None:
         if not seen:
-            workers = [c for c in psutil.Process().children() if any("loky.backend.popen" in a for a in c.cmdline())]
+            workers = [child for child in psutil.Process().children() if is_worker(child)]
             os.kill(workers[0].pid, signal.SIGKILL)
             seen.append(workers[0].pid)
 
