@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ Event = dict[str, object]
 
 def trace_events(schedule: Schedule, samples: int) -> list[Event]:
     """Trace events of a run of n samples. Times are in microseconds, as the format wants; a cycle is 1 / clock_hz."""
-    unit = 1e6 / schedule.machine.clock_hz
+    unit = 1e9 / schedule.machine.clock_hz
     events = [_name(core, "process_name", f"core {core}", 0) for core in range(schedule.machine.cores)]
     for core in range(schedule.machine.cores):
         events += [_name(core, "thread_name", track, number) for track, number in TRACKS.items()]
@@ -45,9 +46,18 @@ def _name(core: int, kind: str, name: str, thread: int) -> Event:
 
 
 def _stretch(phase: Phase, core: int, at: int, unit: float) -> Event:
-    start, cycles = (at + phase.start) * unit, phase.end - phase.start
-    thread = TRACKS[phase.track]
-    return {"name": phase.name, "ph": "X", "pid": core, "tid": thread, "ts": start, "dur": cycles * unit}
+    start, end = round((at + phase.start) * unit), round((at + phase.end) * unit)
+    where = {"pid": core, "tid": TRACKS[phase.track]}
+    return {"name": phase.name, "ph": "X", **where, "ts": _microseconds(start), "dur": _microseconds(end - start)}
+
+
+def _microseconds(nanoseconds: int) -> float:
+    """A number that is as many whole nanoseconds again once a reader has multiplied it and cut off the rest.
+
+    Perfetto does so; a slice that is a nanosecond longer than its successor allows would be moved or dropped.
+    """
+    found = nanoseconds / 1000
+    return found if int(found * 1000) == nanoseconds else math.nextafter(found, math.inf)
 
 
 def _use(program: MicroProgram, queues: tuple[Queue, ...], at: int, unit: float) -> list[Event]:
@@ -59,7 +69,7 @@ def _use(program: MicroProgram, queues: tuple[Queue, ...], at: int, unit: float)
         for name, fields in UNITS.items():
             busy = np.add.reduceat(control[:, COLUMN_OF[fields[0]]] != 0, starts, dtype=np.int64) / lengths
             for start, share in zip(starts, busy, strict=True):
-                when = (at + int(start)) * unit
+                when = _microseconds(round((at + int(start)) * unit))
                 events.append({"name": f"{name} use", "ph": "C", "pid": 0, "ts": when, "args": {"share": float(share)}})
         at += len(control)
     return events
