@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -61,7 +62,8 @@ def test_slices_are_read_without_loss(rule: str, clock_hz: float, samples: int) 
     machine = replace(MACHINE, clock_hz=clock_hz, pe_mem_b_bytes=1024, pe_registers=16)
     placed = place(parse_rule(rule, batch=batch)(Network.mlp(20, 16, 12, 5)), machine)
     assert isinstance(placed, Schedule)
-    events = [e for e in trace_events(placed, batch * samples) if e["ph"] == "X" and e["pid"] == 0]
+    found: list[dict[str, Any]] = trace_events(placed, batch * samples)
+    events = [e for e in found if e["ph"] == "X" and e["pid"] == 0]
     cycle, at = 1e9 / clock_hz, 0
     expected: list[tuple[int, int, str]] = []
     for program in placed.ticks(batch * samples):
