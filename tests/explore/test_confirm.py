@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from caterpillar.checks import OutputError
 from caterpillar.explore import Sweep, confirm, explore, plan_sweep
 
 
@@ -42,3 +43,21 @@ def test_what_cannot_be_executed_keeps_its_reason(tmp_path: Path) -> None:
     refused = [one for one in found if one.mapping == "best"]
     assert refused
     assert all(one.cycles_per_sample is None and "power of two" in (one.reason or "") for one in refused)
+
+
+def test_networks_that_differ_in_inputs_only_are_confirmed_each_as_itself(tmp_path: Path) -> None:
+    (tmp_path / "few.toml").write_text("sizes = [16, 30, 20, 10]\n")
+    sweep = best_sweep(
+        network=["30-20-10", str(tmp_path / "few.toml")], objectives={"utilization": "max", "area_mm2": "min"}
+    )
+    plan = plan_sweep(sweep)
+    explore(sweep, tmp_path / "out")
+    for one in confirm(plan, tmp_path / "out"):
+        assert one.network == ("30-20-10", "30-20-10 (16 inputs)")[one.point // plan.machines]
+        assert one.cycles_per_sample == pytest.approx(one.estimated_cycles_per_sample, rel=1e-12)
+
+
+def test_a_plan_of_another_sweep_is_refused(tmp_path: Path) -> None:
+    explore(best_sweep(), tmp_path / "out")
+    with pytest.raises(OutputError, match="holds another sweep"):
+        confirm(plan_sweep(best_sweep(network="20-20-10")), tmp_path / "out")

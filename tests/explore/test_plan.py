@@ -1,6 +1,7 @@
 """A sweep is checked before any work: every wrong word is one clear error."""
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,22 @@ def test_columns_are_the_machines_one_by_one(sweep: MakeSweep) -> None:
 def test_single_sample_rules_take_no_batch(sweep: MakeSweep) -> None:
     plan = plan_sweep(sweep(network="9-9"))
     assert [work.rule.label for work in plan.works] == ["sgd", "cp", "mbgd8", "mbgd50"]
+
+
+def test_works_of_one_name_are_told_apart_or_refused(sweep: MakeSweep, tmp_path: Path) -> None:
+    (tmp_path / "same.toml").write_text("sizes = [784, 9, 9]\n")
+    (tmp_path / "other.toml").write_text('sizes = [16, 9, 9]\nactivation = "tanh"\n')
+    same, other = str(tmp_path / "same.toml"), str(tmp_path / "other.toml")
+    plan = plan_sweep(sweep(network=["9-9", other], rule="cp"))
+    assert [work.label("network") for work in plan.works] == ["9-9", "9-9 (16 inputs, tanh)"]
+    with pytest.raises(SpecError, match=r"network must differ in name: 9-9 and .*same.toml are both 9-9"):
+        plan_sweep(sweep(network=["9-9", same]))
+    table = files("caterpillar.cost").joinpath("tables", "paper.toml").read_text().replace('"paper"', '"mine"', 1)
+    tables = [tmp_path / "mine.toml", tmp_path / "dearer.toml"]
+    for path, fma in zip(tables, ("2.63", "5.26"), strict=True):
+        path.write_text(table.replace("2.63", fma, 1))
+    with pytest.raises(SpecError, match=r"prices must differ in name: .*mine.toml and .*dearer.toml are both mine"):
+        plan_sweep(sweep(prices=[str(path) for path in tables]))
 
 
 def test_a_file_has_the_same_words(tmp_path: Path) -> None:

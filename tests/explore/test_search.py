@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from caterpillar.explore import Sweep, explore, read_results
+from caterpillar.explore import Sweep, explore, plan_sweep, read_results
 from caterpillar.explore import search as search_module
 
 pytest.importorskip("optuna")
@@ -60,3 +60,13 @@ def test_a_finished_search_is_not_run_again(sweep: MakeSweep, tmp_path: Path, mo
     first = explore(words, tmp_path)
     monkeypatch.setattr(search_module, "_judge", lambda *_: pytest.fail("judged again"))
     assert explore(words, tmp_path) == first
+
+
+def test_networks_that_differ_in_activation_only_are_both_proposed(sweep: MakeSweep, tmp_path: Path) -> None:
+    (tmp_path / "tanh.toml").write_text('sizes = [784, 100, 10]\nactivation = "tanh"\n')
+    words = sweep(network=["100-10", str(tmp_path / "tanh.toml")], search={"sampler": "nsga2", "trials": 12})
+    explore(words, tmp_path / "out")
+    met = read_results(tmp_path / "out").to_pylist()
+    plan = plan_sweep(words)
+    assert {row["network"] for row in met} == {"100-10", "100-10 (tanh)"}
+    assert all(row["network"] == plan.works[row["point"] // plan.machines].label("network") for row in met)

@@ -8,6 +8,15 @@ import pytest
 from caterpillar.explore import Sweep, explore, plan_sweep
 from caterpillar.report.sweeps import save_sweep_pictures
 
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The figures by the stem of the file that they go to; nothing is written."""
+    figures: dict[str, Any] = {}
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, path, **_: figures.update({path.stem: self}))
+    return figures
+
+
 WORDS: dict[str, Any] = {
     "network": ["500-500-500-10", "100-10"],
     "rule": ["cp", "mbgd"],
@@ -37,3 +46,15 @@ def test_pictures(words: dict[str, Any], names: list[str], tmp_path: Path) -> No
     assert paths == [tmp_path / f"{name}.png" for name in names]
     assert sorted(tmp_path.glob("*.png")) == sorted(paths)
     assert all(path.stat().st_size > 5000 for path in paths)
+
+
+def test_networks_that_differ_in_inputs_only_have_their_own_lines(tmp_path: Path, drawn: dict[str, Any]) -> None:
+    (tmp_path / "few.toml").write_text("sizes = [16, 100, 10]\n")
+    sweep = Sweep(**{**WORDS, "network": ["100-10", str(tmp_path / "few.toml")]})
+    explore(sweep, tmp_path / "out")
+    save_sweep_pictures(plan_sweep(sweep), tmp_path / "out")
+    panel = drawn["utilization"].axes[0]
+    texts = {line.get_label().split("\n")[0]: line.get_ydata() for line in panel.get_lines()}
+    assert set(texts) == {"100-10", "100-10 (16 inputs)"}
+    assert all((values > 0).all() for values in texts.values())
+    assert len(drawn["crossover"].axes[0].get_yticks()) == 2

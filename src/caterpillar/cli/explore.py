@@ -101,7 +101,18 @@ def _show_confirmed(confirmed: list[Confirmation], limit: int) -> None:
         return "" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
 
     names = ("estimated_cycles_per_sample", "cycles_per_sample", "estimated_utilization", "utilization")
-    names = ("point", "rule", "batch", "mapping", *names, "estimated_gflops_per_watt", "gflops_per_watt", "reason")
+    differ = [name for name in ("network", "prices") if len({getattr(one, name) for one in confirmed}) > 1]
+    names = (
+        "point",
+        *differ,
+        "rule",
+        "batch",
+        "mapping",
+        *names,
+        "estimated_gflops_per_watt",
+        "gflops_per_watt",
+        "reason",
+    )
     ordered = sorted(confirmed, key=lambda one: -(one.gflops_per_watt or 0.0))
     rows = [[cell(getattr(one, name)) for name in names] for one in ordered[:limit]]
     executed = sum(one.reason is None for one in confirmed)

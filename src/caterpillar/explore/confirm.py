@@ -11,9 +11,11 @@ from caterpillar.checks import CaterpillarError, Infeasible, OutputError
 from caterpillar.cost import energy_pj
 from caterpillar.counters import Counters
 from caterpillar.evaluate import Evaluation, evaluate
-from caterpillar.explore.plan import Plan, Work
-from caterpillar.explore.points import MACHINE_FIELDS, label
-from caterpillar.explore.query import read_results
+from caterpillar.explore.plan import Plan
+from caterpillar.explore.points import MACHINE_FIELDS
+from caterpillar.explore.query import read_provenance, read_results
+from caterpillar.explore.results import resolved
+from caterpillar.explore.work import Work
 from caterpillar.machine import Machine
 
 CONFIRMED = "confirmed.parquet"
@@ -33,6 +35,7 @@ class Confirmation:
     network: str
     rule: str
     batch: int
+    prices: str
     mapping: str
     estimated_cycles_per_sample: float
     estimated_utilization: float
@@ -48,34 +51,29 @@ def confirm(
 ) -> list[Confirmation]:
     """Place every point of a finished sweep's front, execute the control of its ticks, and price what was counted.
 
-    Writes out / confirmed.parquet, a row for each point and mapping. workers: processes. Raises OutputError.
+    Writes out / confirmed.parquet, a row for each point and mapping. workers: processes. Raises OutputError, also where
+    out holds another sweep than the plan's.
     """
     from joblib import Parallel, delayed
 
-    works = {_key(_work_row(work)): work for work in plan.works}
+    if read_provenance(out).get("resolved") != resolved(plan):
+        raise OutputError(f"--out {out} holds another sweep")
     rows: list[dict[str, Any]] = read_results(out, "front").to_pylist()
     tasks = [(row, mapping) for row in rows for mapping in dict.fromkeys((row["mapping"], BEST))]
     found: list[Confirmation] = []
     run: Any = Parallel(n_jobs=workers, return_as="generator")
-    for one in run(delayed(_confirm)(row, works[_key(row)], mapping) for row, mapping in tasks):
+    for one in run(
+        delayed(_confirm)(row, plan.works[row["point"] // plan.machines], mapping) for row, mapping in tasks
+    ):
         found.append(one)
         on_progress("simulating the front", len(found), len(tasks))
     _write(found, out / CONFIRMED)
     return found
 
 
-def _work_row(work: Work) -> dict[str, Any]:
-    names = ("network", "rule", "prices", "mapping", "numerics")
-    return {name: label(work, name) for name in names} | {"batch": work.rule.batch}
-
-
-def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("network", "rule", "batch", "prices", "mapping", "numerics"))
-
-
 def _confirm(row: dict[str, Any], work: Work, mapping: str) -> Confirmation:
     machine = Machine(name=f"point {row['point']}", **{name: row[name] for name in MACHINE_FIELDS})
-    about = {name: row[name] for name in ("point", "network", "rule", "batch")}
+    about = {name: row[name] for name in ("point", "network", "rule", "batch", "prices")}
     about |= {f"estimated_{name}": row[name] for name in ("cycles_per_sample", "utilization", "gflops_per_watt")}
     try:
         answer = evaluate(work.network, work.rule, machine, mapping=mapping, prices=work.prices)

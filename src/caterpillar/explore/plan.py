@@ -8,40 +8,24 @@ from math import inf, prod
 from typing import TYPE_CHECKING, Any, cast
 
 from caterpillar.checks import SpecError, UsageError
-from caterpillar.cost import Prices, Pricing, area_mm2, parse_prices
-from caterpillar.evaluate import SWEEP_MAPPINGS, check_names
+from caterpillar.cost import Prices, area_mm2
+from caterpillar.evaluate import SWEEP_MAPPINGS
 from caterpillar.explore.quantities import QUANTITIES, TO_ACCURACY, Sense
 from caterpillar.explore.sweep import Sweep, refuse_unknown
 from caterpillar.explore.values import values_of
+from caterpillar.explore.work import Epochs, Work, make_works, parse_text
 from caterpillar.machine import LIMITS, Machine, machine_columns, parse_machine
-from caterpillar.network import Network, parse_network
-from caterpillar.rules import RULES, Rule, parse_rule
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SINGLE = {"sgd", "cp"}  # these take single samples: batches are mbgd's and mbcp's
 FIELDS = {limit.field: limit for limit in LIMITS}
 CHUNK_POINTS = 65_536  # about a second's work, and what a kill can lose
 SLOW_CHUNK_POINTS = 32  # where a mapping takes one machine at a time: some seconds' work
 MOST_POINTS = 1_000_000_000
 MOST_TO_SEARCH = 2**62  # so that a point's number fits a word
-MOST_WORKS = 100_000
 SAMPLERS = ("nsga2", "tpe")
-Epochs = Mapping[tuple[str, str], float | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """What a machine is to do, and how it is priced. epochs: to the sweep's accuracy, None where it is not reached."""
-
-    network: Network
-    rule: Rule
-    prices: Pricing
-    mapping: str
-    numerics: str
-    epochs: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +49,8 @@ class Search:
 class Plan:
     """A checked sweep.
 
-    Point p is work p // machines on machine p % machines; of a machine's axes the last one runs fastest.
+    Point p is work p // machines on machine p % machines; of a machine's axes the last one runs fastest, of a work's
+    words the price table.
     axes: field -> its values. follows: field -> the field whose value it takes.
     """
 
@@ -155,7 +140,7 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
     wanted = [name for name, _ in objectives] + [bounds.quantity for bounds in constraints]
     accuracy = _accuracy(sweep.accuracy_percent, wanted, epochs)
     plan = Plan(
-        works=_works(sweep, epochs or {}),
+        works=make_works(sweep, epochs or {}),
         base=base,
         axes=axes,
         follows=follows,
@@ -176,49 +161,9 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
     return plan
 
 
-def _works(sweep: Sweep, epochs: Epochs) -> tuple[Work, ...]:
-    networks = [_parsed(parse_network, name, "network") for name in values_of(sweep.network, "network")]
-    prices = [_parsed(parse_prices, name, "prices") for name in values_of(sweep.prices, "prices")]
-    mappings, numerics = values_of(sweep.mapping, "mapping"), values_of(sweep.numerics, "numerics")
-    for mapping in mappings:
-        for arithmetic in numerics:
-            check_names(mapping, arithmetic)
-    rules = _rules(values_of(sweep.rule, "rule"), values_of(sweep.batch, "batch"))
-    if len(networks) * len(rules) * len(prices) > MOST_WORKS:
-        raise UsageError(f"networks x rules x batches x prices must be at most {MOST_WORKS:,}")
-    return tuple(
-        Work(
-            network=network,
-            rule=rule,
-            prices=table,
-            mapping=mapping,
-            numerics=arithmetic,
-            epochs=epochs.get((rule.label, network.name)),
-        )
-        for network in networks
-        for rule in rules
-        for table in prices
-        for mapping in mappings
-        for arithmetic in numerics
-    )
-
-
-def _rules(names: tuple[Any, ...], batches: tuple[Any, ...]) -> list[Rule]:
-    for name in names:
-        if name not in RULES:
-            raise UsageError(f"rule must be one of {', '.join(RULES)}, got {name!r}")
-    return [parse_rule(name, batch=batch) for name in names for batch in ((1,) if name in SINGLE else batches)]
-
-
-def _parsed(parse: Callable[[str], Any], text: Any, where: str) -> Any:
-    if not isinstance(text, str):
-        raise SpecError(f"{where} must be a text, got {text!r}")
-    return parse(text)
-
-
 def _machine(words: Mapping[str, Any]) -> tuple[Machine, dict[str, tuple[Any, ...]], dict[str, str]]:
     refuse_unknown(words, ["base", *FIELDS], "machine")
-    base = _parsed(parse_machine, words.get("base", "paper-a"), "machine.base")
+    base = parse_text(parse_machine, words.get("base", "paper-a"), "machine.base")
     named = {name: value for name, value in words.items() if name != "base"}
     follows = {name: value for name, value in named.items() if isinstance(value, str)}
     axes = {name: values_of(value, f"machine.{name}") for name, value in named.items() if name not in follows}

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import PriceColumns, price_columns
 from caterpillar.evaluate import SWEEP_MAPPINGS, Evaluation, evaluate, evaluate_columns
-from caterpillar.explore.plan import Plan, Work
+from caterpillar.explore.plan import Plan
 from caterpillar.explore.quantities import QUANTITIES
+from caterpillar.explore.work import Work
 from caterpillar.machine import PAPER_A, PAPER_B, Machine, machine_columns
 
 Table = Any  # pyarrow's, which has no types
@@ -64,7 +65,7 @@ def evaluate_points(plan: Plan, works: list[Work], machines: Machine, points: li
         reasons.append(texts)
     table: dict[str, Any] = {"point": np.concatenate(points)}
     for name in NAMES:
-        table[name] = _texts([label(work, name) for work in works], np.repeat(np.arange(len(works)), length))
+        table[name] = _texts([work.label(name) for work in works], np.repeat(np.arange(len(works)), length))
     table["batch"] = np.repeat([work.rule.batch for work in works], length)
     for name in MACHINE_FIELDS:
         table[name] = np.tile(_whole(getattr(machines, name), length), len(works))
@@ -87,12 +88,6 @@ def paper_points(plan: Plan) -> Table:
         PAPER_A, {name: np.array([getattr(PAPER_A, name), getattr(PAPER_B, name)]) for name in MACHINE_FIELDS}
     )
     return evaluate_points(plan, list(plan.works), machines, [np.arange(2)] * len(plan.works))
-
-
-def label(work: Work, name: str) -> str:
-    """What a column of the results calls a work's network, rule, prices, mapping or numerics."""
-    value = getattr(work, name)
-    return value if isinstance(value, str) else value.name
 
 
 def _one_work(

@@ -28,10 +28,15 @@ def provenance(plan: Plan, text: str) -> dict[str, str]:
     return {
         "sweep": text,
         "sweep_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "resolved": json.dumps(plan.identity(), sort_keys=True),
+        "resolved": resolved(plan),
         "versions": json.dumps(versions, sort_keys=True),
         "seed": str(plan.seed),
     }
+
+
+def resolved(plan: Plan) -> str:
+    """The sweep as it was understood: what two sweeps with the same results have in common."""
+    return json.dumps(plan.identity(), sort_keys=True)
 
 
 def write_results(plan: Plan, origin: dict[str, str], parts: Iterable[Path], path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from caterpillar.checks import OutputError, UsageError
-from caterpillar.explore.plan import Plan, Search, Work
+from caterpillar.explore.plan import Plan, Search
 from caterpillar.explore.points import evaluate_points
 from caterpillar.explore.results import objective_values
+from caterpillar.explore.work import Work
 from caterpillar.train.run_directory import replace_file
 
 JOURNAL = "study.journal"
@@ -87,7 +88,7 @@ def _sampler(optuna: Any, name: str, seed: int, number: int) -> Any:
 
 
 def _words(work: Work) -> tuple[str, ...]:
-    return (work.network.name, work.rule.label, work.prices.name, work.mapping, work.numerics)
+    return (work.label("network"), work.rule.label, work.prices.name, work.mapping, work.numerics)
 
 
 def _propose(plan: Plan, trial: Any, works: dict[tuple[str, ...], int]) -> int:

@@ -26,7 +26,7 @@ def save_utilization(plan: Plan, table: Any, path: Path) -> bool:
     if len(np.unique(pes)) < 2:
         return False
     labels = {work.rule.label: (work.rule.name, work.rule.batch) for work in plan.works}
-    networks = {work.network.name: work.network.weights for work in plan.works}
+    networks = {work.label("network"): work.network.weights for work in plan.works}
     networks = dict(sorted(networks.items(), key=lambda entry: entry[1]))
     columns = min(3, len(labels))
     rows = ceil(len(labels) / columns)
@@ -63,7 +63,7 @@ def save_crossover(plan: Plan, table: Any, path: Path) -> bool:
     False where the sweep has not both kinds of rule, or fewer than two networks or two sizes of all local memories.
     """
     objective, sense = plan.objectives[0]
-    networks = sorted({work.network.name: work.network.weights for work in plan.works}.items(), key=lambda e: e[1])
+    networks = sorted({work.label("network"): work.network.weights for work in plan.works}.items(), key=lambda e: e[1])
     memory = table["pes"].to_numpy() * table["pe_sram_bytes"].to_numpy()
     sizes = np.unique(memory)
     batched, name = table["batch"].to_numpy() > 1, table["network"].to_numpy()
