@@ -47,6 +47,18 @@ def test_one_process_gives_every_point_and_the_front(sweep: MakeSweep, tmp_path:
     assert done.front == on_front.sum() > 1
 
 
+def test_every_price_table_has_its_own_front(sweep: MakeSweep, tmp_path: Path) -> None:
+    words = {"rule": ["sgd", "cp"], "objectives": {"gflops_per_watt": "max", "area_mm2": "min"}}
+    explore(sweep(prices=["paper", "cacti"], **words), tmp_path / "both", chunk_points=SIZE)
+    both = read_results(tmp_path / "both", "front").to_pylist()
+    for prices in ("paper", "cacti"):
+        explore(sweep(prices=prices, **words), tmp_path / prices)
+        alone = [{**row, "point": 0} for row in read_results(tmp_path / prices, "front").to_pylist()]
+        here = [{**row, "point": 0} for row in both if row["prices"] == prices]
+        assert sorted(here, key=repr) == sorted(alone, key=repr)
+        assert alone
+
+
 def test_results_say_where_they_come_from(sweep: MakeSweep, tmp_path: Path) -> None:
     text = "# as its author wrote it\n"
     explore(sweep(seed=7), tmp_path, text=text)

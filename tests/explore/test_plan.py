@@ -77,6 +77,7 @@ def test_values(words: Any, values: tuple[Any, ...]) -> None:
         ({"accuracy_percent": 95}, "needs the convergence study's results, and there are none"),
         ({"search": {"sampler": "luck"}}, "search.sampler must be one of nsga2, tpe, got 'luck'"),
         ({"search": {"trials": 0}}, "search.trials must be an int in"),
+        ({"search": {"trials": 9}, "prices": ["paper", "cacti"]}, r"a \[search\] takes one price table, got 2"),
         ({"search": {"tries": 9}}, "search: unknown key 'tries'; allowed are sampler, trials"),
         (
             {"machine": {name: {"from": 64, "to": 1063, "step": 1} for name in ("pe_sram_bytes", "pe_mem_b_bytes")}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from caterpillar.explore import Sweep, explore, plan_sweep
+from caterpillar.explore import Sweep, explore, plan_sweep, read_results
 from caterpillar.report.sweeps import save_sweep_pictures
 
 
@@ -58,3 +58,27 @@ def test_networks_that_differ_in_inputs_only_have_their_own_lines(tmp_path: Path
     assert set(texts) == {"100-10", "100-10 (16 inputs)"}
     assert all((values > 0).all() for values in texts.values())
     assert len(drawn["crossover"].axes[0].get_yticks()) == 2
+
+
+def test_price_tables_and_mappings_are_told_apart(tmp_path: Path, drawn: dict[str, Any]) -> None:
+    words = {"network": "60-10-10", "rule": ["sgd", "mbgd"], "prices": ["paper", "cacti"], "mapping": ["paper", "best"]}
+    machine = {"cores_per_row": [2, 4], "pe_rows": 2, "pe_cols": 2, "ring_words_per_cycle": 2}
+    sweep = Sweep(**{**WORDS, **words, "machine": machine})
+    explore(sweep, tmp_path)
+    save_sweep_pictures(plan_sweep(sweep), tmp_path)
+    on_front = {
+        f"front: {row['rule']}{'8' * (row['batch'] == 8)}, {row['prices']}, {row['mapping']}"
+        for row in read_results(tmp_path, "front").to_pylist()
+    }
+    assert {"paper", "cacti"} == {text.split(", ")[1] for text in on_front}
+    axes = drawn["pareto"].axes[0]
+    drawings = {drawing.get_label(): drawing for drawing in axes.collections}
+    assert set(drawings) == on_front | {"feasible", "paper-a", "paper-b"}
+    assert {text.get_text().split(", ")[0] for text in axes.texts} == {"paper", "cacti"}
+    looks = {
+        (tuple(d.get_facecolor()[0]), str(d.get_paths()[0].vertices))
+        for text, d in drawings.items()
+        if text in on_front
+    }
+    assert len(looks) == len(on_front)
+    assert "prices" in [tick.get_text() for tick in drawn["parallel"].axes[0].get_xticklabels()]

@@ -51,10 +51,12 @@ class Plan:
 
     Point p is work p // machines on machine p % machines; of a machine's axes the last one runs fastest, of a work's
     words the price table.
-    axes: field -> its values. follows: field -> the field whose value it takes.
+    tables: price tables; work w has table w % tables. axes: field -> its values. follows: field -> the field whose
+    value it takes.
     """
 
     works: tuple[Work, ...]
+    tables: int
     base: Machine
     axes: dict[str, tuple[Any, ...]]
     follows: dict[str, str]
@@ -139,8 +141,10 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
     constraints, must_fit = _constraints(sweep.constraints)
     wanted = [name for name, _ in objectives] + [bounds.quantity for bounds in constraints]
     accuracy = _accuracy(sweep.accuracy_percent, wanted, epochs)
+    works = make_works(sweep, epochs or {})
     plan = Plan(
-        works=make_works(sweep, epochs or {}),
+        works=works,
+        tables=len({work.label("prices") for work in works}),
         base=base,
         axes=axes,
         follows=follows,
@@ -155,6 +159,8 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
     )
     if plan.search is None and plan.points > MOST_POINTS:
         raise UsageError(f"the sweep has {plan.points:,} points, the most is {MOST_POINTS:,}: give it a [search]")
+    if plan.search is not None and plan.tables > 1:
+        raise UsageError(f"a [search] takes one price table, got {plan.tables}: the cheapest would win, not a machine")
     if plan.points > MOST_TO_SEARCH:
         raise UsageError(f"the sweep has {plan.points:.3g} points, the most to search is {MOST_TO_SEARCH:.3g}")
     _refuse_impossible(plan)

@@ -66,19 +66,34 @@ def objective_values(plan: Plan, table: Table) -> Any:
     return np.column_stack(columns).astype(np.float64)
 
 
+def fronts(values: Any, tables: Any) -> Any:
+    """Which rows of objective_values are on the front of their price table, tables[row].
+
+    Prices are a way of judging machines, not a choice among them: a point is never off the front for dearer prices.
+    """
+    on_front = np.zeros(len(values), np.bool_)
+    for table in np.unique(tables):
+        rows = np.flatnonzero(tables == table)
+        on_front[rows] = pareto_front(values[rows])
+    return on_front
+
+
 def _front(plan: Plan, parts: list[Path]) -> Any:
-    """Points on the front, rising. A chunk's own front is all that can be on the whole one's."""
+    """Points on the fronts, rising. A chunk's own front is all that can be on the whole one's."""
     from pyarrow import compute, parquet
 
     names = [name for name, _ in plan.objectives]
-    points, values = [np.zeros(0, np.int64)], [np.zeros((0, len(names)))]
+    kept = [(np.zeros(0, np.int64), np.zeros((0, len(names))))]
     for part in parts:
         table = parquet.read_table(part, columns=["point", *names], filters=compute.field("feasible"))
-        candidates = objective_values(plan, table)
-        keep = pareto_front(candidates)
-        points.append(table["point"].to_numpy()[keep])
-        values.append(candidates[keep])
-    return np.sort(np.concatenate(points)[pareto_front(np.concatenate(values))])
+        kept.append(_on_fronts(plan, table["point"].to_numpy(), objective_values(plan, table)))
+    joined = (np.concatenate(columns) for columns in zip(*kept, strict=True))
+    return np.sort(_on_fronts(plan, *joined)[0])
+
+
+def _on_fronts(plan: Plan, points: Any, values: Any) -> tuple[Any, Any]:
+    keep = fronts(values, points // plan.machines % plan.tables)
+    return points[keep], values[keep]
 
 
 def _with_front(table: Table, on_front: Any) -> Table:

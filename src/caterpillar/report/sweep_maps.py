@@ -60,9 +60,12 @@ def save_utilization(plan: Plan, table: Any, path: Path) -> bool:
 def save_crossover(plan: Plan, table: Any, path: Path) -> bool:
     """The first objective, best batched rule over best single-sample one, by network size and local memory.
 
+    Of several price tables the first one's, which the picture then names.
     False where the sweep has not both kinds of rule, or fewer than two networks or two sizes of all local memories.
     """
     objective, sense = plan.objectives[0]
+    prices = plan.works[0].label("prices")
+    table = table.filter(np.equal(table["prices"].to_numpy(), prices))
     networks = sorted({work.label("network"): work.network.weights for work in plan.works}.items(), key=lambda e: e[1])
     memory = table["pes"].to_numpy() * table["pe_sram_bytes"].to_numpy()
     sizes = np.unique(memory)
@@ -77,11 +80,12 @@ def save_crossover(plan: Plan, table: Any, path: Path) -> bool:
             np.maximum.at(cells[kind, row], np.searchsorted(sizes, memory[some]), values[some])
     cells[:, ~np.isfinite(cells).all(axis=0)] = np.nan
     gain = cells[1] / cells[0] if sense == "max" else cells[0] / cells[1]
-    _draw_crossover(objective, gain, networks, sizes, path)
+    title = QUANTITIES[objective].title + (f", {prices} prices" if plan.tables > 1 else "")
+    _draw_crossover(title, gain, networks, sizes, path)
     return True
 
 
-def _draw_crossover(objective: str, gain: Array, networks: list[tuple[str, int]], sizes: Array, path: Path) -> None:
+def _draw_crossover(title: str, gain: Array, networks: list[tuple[str, int]], sizes: Array, path: Path) -> None:
     """gain: how much better the best batched rule is; above 1 it wins."""
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
@@ -110,7 +114,7 @@ def _draw_crossover(objective: str, gain: Array, networks: list[tuple[str, int]]
     axes.set_xlim(-0.5, len(sizes) - 0.5)
     bar = figure.colorbar(mesh, ax=axes, ticks=_ticks(reach), format="%.3g")
     bar.minorticks_off()
-    bar.set_label(f"{QUANTITIES[objective].title}: how many times\nbetter the best batched rule is")
+    bar.set_label(f"{title}: how many times\nbetter the best batched rule is")
     figure.savefig(path, dpi=DPI)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caterpillar.explore import MACHINE_FIELDS, QUANTITIES, Plan, paper_points, pareto_front, read_results
-from caterpillar.explore.results import objective_values
+from caterpillar.explore import MACHINE_FIELDS, QUANTITIES, Plan, paper_points, read_results
+from caterpillar.explore.results import fronts, objective_values
 from caterpillar.report.sweep_maps import save_crossover, save_utilization
 
 Array = NDArray[Any]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D5B66")  # Okabe and Ito's
+MARKERS = "os^Dvhp<>"
+WAYS = ("prices", "mapping", "numerics")  # of judging a machine under a rule
 CLOUD_POINTS = 20_000  # of the feasible points, so many are drawn, evenly taken
 LINES = 200
 WIDE = 30  # a quantity that spans more than this factor is drawn on a logarithmic axis
@@ -29,7 +32,18 @@ def save_sweep_pictures(plan: Plan, folder: Path) -> list[Path]:
         ("utilization.png", save_utilization),
         ("crossover.png", save_crossover),
     )
-    columns = ["point", "network", "rule", "batch", "front", *MACHINE_FIELDS, "pes", "utilization", "off_core_words"]
+    columns = [
+        "point",
+        "network",
+        "rule",
+        "batch",
+        *WAYS,
+        "front",
+        *MACHINE_FIELDS,
+        "pes",
+        "utilization",
+        "off_core_words",
+    ]
     columns += [name for name, _ in plan.objectives]
     table = read_results(folder, "feasible", columns=list(dict.fromkeys(columns)))
     return [folder / name for name, draw in wanted if table.num_rows and draw(plan, table, folder / name)]
@@ -52,20 +66,12 @@ def save_front(plan: Plan, table: Any, path: Path) -> bool:
     figure, axes = canvas(8, 5)
     some = np.unique(np.linspace(0, len(x) - 1, min(len(x), CLOUD_POINTS)).astype(int))
     axes.scatter(x[some], y[some], s=3, color="#CCCCCC", linewidths=0, rasterized=True, label="feasible")
-    front, rules = table["front"].to_numpy(), _rule_labels(table)
-    for rule, colour in zip(_names(rules[front]), _cycle(), strict=False):
-        of_rule = front & (rules == rule)
-        axes.scatter(x[of_rule], y[of_rule], s=22, color=colour, label=f"front: {rule}", zorder=3)
+    _draw_front(axes, plan, table.filter(table["front"]), across, vertical)
     for machine, marker, some in _paper(plan):
-        axes.scatter(
-            some[across].to_numpy(),
-            some[vertical].to_numpy(),
-            s=110,
-            marker=marker,
-            color="black",
-            label=machine,
-            zorder=4,
-        )
+        x_paper, y_paper = some[across].to_numpy(), some[vertical].to_numpy()
+        axes.scatter(x_paper, y_paper, s=110, marker=marker, color="black", label=machine, zorder=4)
+        for *place, way in zip(x_paper, y_paper, _ways(plan, some), strict=True):
+            axes.annotate(way, place, xytext=(6, 5), textcoords="offset points", fontsize=7)
     for scale, values in ((axes.set_xscale, x), (axes.set_yscale, y)):
         if values.min() > 0 and values.max() / values.min() > WIDE:
             scale("log")
@@ -77,14 +83,27 @@ def save_front(plan: Plan, table: Any, path: Path) -> bool:
     return True
 
 
+def _draw_front(axes: Any, plan: Plan, front: Any, across: str, vertical: str) -> None:
+    """A colour for each rule, a marker for each price table, mapping and arithmetic where the sweep has several."""
+    x, y = front[across].to_numpy(), front[vertical].to_numpy()
+    rules, ways = _rule_labels(front), _ways(plan, front)
+    for rule, colour in zip(_names(rules), cycle(COLOURS), strict=False):
+        for way, marker in zip(_names(ways), cycle(MARKERS), strict=False):
+            some = (rules == rule) & (ways == way)
+            text = ", ".join(filter(None, (f"front: {rule}", way)))
+            if some.any():
+                axes.scatter(x[some], y[some], s=22, color=colour, marker=marker, label=text, zorder=3)
+
+
 def _paper(plan: Plan) -> list[tuple[str, str, Any]]:
-    """The paper's machines at their best in the sweep's objectives: (name, marker, rows)."""
+    """The paper's machines at their best in the sweep's objectives, by price table: (name, marker, rows)."""
     table = paper_points(plan)
     values, machine = objective_values(plan, table), table["point"].to_numpy()
+    tables = np.unique(table["prices"].to_numpy(), return_inverse=True)[1]
     found: list[tuple[str, str, Any]] = []
     for place, (name, marker) in enumerate((("paper-a", "*"), ("paper-b", "P"))):
         rows = np.flatnonzero(machine == place)
-        best = rows[pareto_front(values[rows])]
+        best = rows[fronts(values[rows], tables[rows])]
         if best.size:
             found.append((name, marker, table.take(best)))
     return found
@@ -128,7 +147,8 @@ _BOX = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.8}
 def _parallel_axes(plan: Plan, front: Any) -> list[tuple[str, Array, list[tuple[float, str]]]]:
     """(name, heights in [0, 1], ticks) of what differs among the lines: work, machine, objectives."""
     shown: list[tuple[str, Array, list[tuple[float, str]]]] = []
-    for name, column in (("network", front["network"].to_numpy()), ("rule", _rule_labels(front))):
+    works = [("network", front["network"].to_numpy()), ("rule", _rule_labels(front))]
+    for name, column in works + [(name, front[name].to_numpy()) for name in WAYS]:
         if len(_names(column)) > 1:
             shown.append((name, *_by_place(column, _names(column))))
     for name in plan.axes:
@@ -157,6 +177,13 @@ def _rule_labels(table: Any) -> Array:
     return np.array([name if batch == 1 else f"{name}{batch}" for name, batch in zip(names, batches, strict=True)])
 
 
+def _ways(plan: Plan, table: Any) -> Array:
+    """Of each row, what the sweep has several of among price tables, mappings and arithmetics; empty where nothing."""
+    several = [name for name in WAYS if len({work.label(name) for work in plan.works}) > 1]
+    columns = [table[name].to_pylist() for name in several]
+    return np.array([", ".join(row) for row in zip(*columns, strict=True)] if columns else [""] * table.num_rows)
+
+
 def _names(column: Array) -> list[Any]:
     """In order of appearance."""
     return list(dict.fromkeys(column.tolist()))
@@ -164,7 +191,3 @@ def _names(column: Array) -> list[Any]:
 
 def _wrapped(name: str) -> str:
     return name.replace(" [", "\n[").replace("_", "\n")
-
-
-def _cycle() -> list[str]:
-    return [*COLOURS] * 20
