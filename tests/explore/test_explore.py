@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from caterpillar.checks import CaterpillarError, OutputError, UsageError
 from caterpillar.explore import Exploration, Sweep, explore, pareto_front, plan_sweep, read_provenance, read_results
@@ -59,6 +60,31 @@ def test_every_price_table_has_its_own_front(sweep: MakeSweep, tmp_path: Path) -
         assert alone
 
 
+def test_placed_machines_are_chunks_of_their_own_and_placed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(
+        network="31-23-10",
+        rule="sgd",
+        mapping="best",
+        prices=["paper", "horowitz", "cacti"],
+        machine={"cores_per_row": [1, 2], "pe_rows": [2, 4], "pe_cols": 2, "ring_words_per_cycle": "pe_rows"},
+        objectives={"gflops_per_watt": "max"},
+    )
+    placed, reports = [], []
+    module = sys.modules["caterpillar.mapping"]
+    place = module.place
+    monkeypatch.setattr(
+        module, "place", lambda program, machine, **way: placed.append(machine) or place(program, machine, **way)
+    )
+    explore(sweep, tmp_path, on_progress=lambda *report: reports.append(report))
+    assert len(placed) == len(set(placed)) == 4
+    assert [done for _, done, _ in reports] == [1, 2, 3, 4]
+    table = read_results(tmp_path)
+    assert sorted(table["point"].to_pylist()) == list(range(12))
+    assert parquet.read_metadata(tmp_path / "results.parquet").num_row_groups == 1
+
+
 def test_results_say_where_they_come_from(sweep: MakeSweep, tmp_path: Path) -> None:
     text = "# as its author wrote it\n"
     explore(sweep(seed=7), tmp_path, text=text)
@@ -87,7 +113,7 @@ def test_a_rerun_does_only_what_is_missing(
     (tmp_path / "results.parquet").unlink()
     module = sys.modules["caterpillar.explore.explore"]
     chunk, again = module._chunk, []
-    monkeypatch.setattr(module, "_chunk", lambda plan, place, path: again.append(place) or chunk(plan, place, path))
+    monkeypatch.setattr(module, "_chunk", lambda *args: again.append(args[2]) or chunk(*args))
     explore(sweep(), tmp_path, chunk_points=SIZE)
     assert again == [2, 5]
     assert not any(stray.exists() for stray in strays)

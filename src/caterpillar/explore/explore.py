@@ -11,7 +11,7 @@ from typing import Any
 from caterpillar.checks import CaterpillarError, UsageError
 from caterpillar.explore.folder import chunk_path, keep_chunk, open_folder
 from caterpillar.explore.plan import Epochs, Plan, plan_sweep
-from caterpillar.explore.points import chunk_bytes, chunks
+from caterpillar.explore.points import Chunk, chunk_bytes, chunks
 from caterpillar.explore.query import read_results
 from caterpillar.explore.results import RESULTS, provenance, write_results
 from caterpillar.explore.sweep import Sweep
@@ -71,11 +71,12 @@ def _grid(plan: Plan, out: Path, workers: int, dask: str | None, report: Progres
     """Every chunk in its file. A worker that dies takes a round with it, not the sweep."""
     from concurrent.futures.process import BrokenProcessPool
 
-    parts = [chunk_path(out, place) for place in range(len(chunks(plan)))]
+    cut = chunks(plan)
+    parts = [chunk_path(out, place) for place in range(len(cut))]
     with _backend(workers, dask):
         while missing := [place for place, part in enumerate(parts) if not part.exists()]:
             try:
-                _round(plan, parts, missing, report, shared=dask is None)
+                _round(plan, cut, parts, missing, report, shared=dask is None)
             except BrokenProcessPool:
                 if all(not parts[place].exists() for place in missing):
                     raise CaterpillarError(
@@ -85,7 +86,9 @@ def _grid(plan: Plan, out: Path, workers: int, dask: str | None, report: Progres
     return parts
 
 
-def _round(plan: Plan, parts: list[Path], missing: list[int], report: Progress, *, shared: bool) -> None:
+def _round(
+    plan: Plan, cut: list[Chunk], parts: list[Path], missing: list[int], report: Progress, *, shared: bool
+) -> None:
     """The missing chunks. Processes, which share our disk, write them; from elsewhere their bytes come here.
 
     What processes send back is so short that it is written in one piece: joblib would wait for ever for the rest of a
@@ -95,7 +98,8 @@ def _round(plan: Plan, parts: list[Path], missing: list[int], report: Progress, 
 
     run: Any = Parallel(return_as="generator_unordered", pre_dispatch="2 * n_jobs")
     done = len(parts) - len(missing)
-    for place, content in run(delayed(_chunk)(plan, place, parts[place] if shared else None) for place in missing):
+    tasks = (delayed(_chunk)(plan, cut[place], place, parts[place] if shared else None) for place in missing)
+    for place, content in run(tasks):
         if content is not None:
             keep_chunk(parts[place], content)
         done += 1
@@ -106,9 +110,9 @@ def _silent(*_: object) -> None:
     pass
 
 
-def _chunk(plan: Plan, place: int, path: Path | None) -> tuple[int, bytes | None]:
-    """Evaluate a chunk into path, or without one into bytes."""
-    content = chunk_bytes(plan, place)
+def _chunk(plan: Plan, chunk: Chunk, place: int, path: Path | None) -> tuple[int, bytes | None]:
+    """Evaluate the chunk of that place into path, or without one into bytes."""
+    content = chunk_bytes(plan, chunk)
     if path is None:
         return place, content
     keep_chunk(path, content)

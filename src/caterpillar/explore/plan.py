@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from caterpillar.checks import SpecError, UsageError
 from caterpillar.cost import Prices, area_mm2
-from caterpillar.evaluate import SWEEP_MAPPINGS
 from caterpillar.explore.quantities import QUANTITIES, TO_ACCURACY, Sense
 from caterpillar.explore.sweep import Sweep, refuse_unknown
 from caterpillar.explore.values import values_of
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIELDS = {limit.field: limit for limit in LIMITS}
-CHUNK_POINTS = 65_536  # about a second's work, and what a kill can lose
-SLOW_CHUNK_POINTS = 32  # where a mapping takes one machine at a time: some seconds' work
+CHUNK_POINTS = 65_536  # about a second's work, and what a kill can lose; where machines are placed, one is
 MOST_POINTS = 1_000_000_000
 MOST_TO_SEARCH = 2**62  # so that a point's number fits a word
 SAMPLERS = ("nsga2", "tpe")
@@ -68,6 +66,11 @@ class Plan:
     search: Search | None
     seed: int
     chunk_points: int
+
+    @property
+    def places(self) -> bool:
+        """Whether machines are placed one by one."""
+        return any(work.places for work in self.works)
 
     @property
     def machines(self) -> int:
@@ -127,24 +130,25 @@ class Plan:
 def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int | None = None) -> Plan:
     """Check a sweep. epochs: (rule label, network name) -> epochs to accuracy_percent, for objectives to accuracy.
 
-    chunk_points: what a worker takes at a time (default: what takes seconds).
+    chunk_points: what a worker takes at a time (default: what takes seconds; where machines are placed, one machine
+    under one rule, with every price table).
     Raises UsageError or SpecError that names the word, its value and what is allowed.
     """
     _whole("epoch_samples", sweep.epoch_samples, 1, 10**12)
     _whole("seed", sweep.seed, 0, 2**32 - 1)
-    if chunk_points is None:
-        at_once = set(values_of(sweep.mapping, "mapping")) <= set(SWEEP_MAPPINGS)
-        chunk_points = CHUNK_POINTS if at_once else SLOW_CHUNK_POINTS
-    _whole("chunk_points", chunk_points, 1, 10**7)
     base, axes, follows = _machine(sweep.machine)
     objectives = _objectives(sweep.objectives)
     constraints, must_fit = _constraints(sweep.constraints)
     wanted = [name for name, _ in objectives] + [bounds.quantity for bounds in constraints]
     accuracy = _accuracy(sweep.accuracy_percent, wanted, epochs)
     works = make_works(sweep, epochs or {})
+    tables = len({work.label("prices") for work in works})
+    if chunk_points is None:
+        chunk_points = tables if any(work.places for work in works) else CHUNK_POINTS
+    _whole("chunk_points", chunk_points, 1, 10**7)
     plan = Plan(
         works=works,
-        tables=len({work.label("prices") for work in works}),
+        tables=tables,
         base=base,
         axes=axes,
         follows=follows,

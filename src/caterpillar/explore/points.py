@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import PriceColumns, price_columns
-from caterpillar.evaluate import SWEEP_MAPPINGS, Evaluation, evaluate, evaluate_columns
+from caterpillar.evaluate import Evaluation, evaluate, evaluate_columns
 from caterpillar.explore.plan import Plan
 from caterpillar.explore.quantities import QUANTITIES
 from caterpillar.explore.work import Work
@@ -20,6 +20,7 @@ from caterpillar.machine import PAPER_A, PAPER_B, Machine, machine_columns
 
 Table = Any  # pyarrow's, which has no types
 Array = NDArray[Any]
+Chunk = tuple[range, range]  # machines, works
 J_PER_PJ = 1e-12
 NAMES = ("network", "rule", "prices", "mapping", "numerics")
 MACHINE_FIELDS = tuple(field.name for field in fields(Machine) if field.name != "name")
@@ -27,9 +28,13 @@ MACHINE_FIELDS = tuple(field.name for field in fields(Machine) if field.name != 
 BLOCK_MACHINES = 16_384  # long enough for NumPy, and its arrays still fit a processor's cache
 
 
-def chunks(plan: Plan) -> list[tuple[range, range]]:
-    """The grid in chunks of (machines, works), in their order."""
-    length, found = min(BLOCK_MACHINES, plan.chunk_points), list[tuple[range, range]]()
+def chunks(plan: Plan) -> list[Chunk]:
+    """The grid in chunks, in their order.
+
+    Where machines are placed, one by one: the price tables, which stand together, then price one schedule.
+    """
+    length = 1 if plan.places else min(BLOCK_MACHINES, plan.chunk_points)
+    found: list[Chunk] = []
     for first in range(0, plan.machines, length):
         block = range(first, min(first + length, plan.machines))
         works = max(1, plan.chunk_points // len(block))
@@ -37,11 +42,11 @@ def chunks(plan: Plan) -> list[tuple[range, range]]:
     return found
 
 
-def chunk_bytes(plan: Plan, place: int) -> bytes:
+def chunk_bytes(plan: Plan, chunk: Chunk) -> bytes:
     """A chunk's table as a parquet file."""
     from pyarrow import parquet
 
-    block, works = chunks(plan)[place]
+    block, works = chunk
     numbers = np.arange(block.start, block.stop)
     points = [numbers + work * plan.machines for work in works]
     table = evaluate_points(plan, [plan.works[work] for work in works], plan.machine_columns(numbers), points)
@@ -94,8 +99,7 @@ def _one_work(
     plan: Plan, work: Work, machines: Machine, prices: PriceColumns, length: int
 ) -> tuple[dict[str, Array], list[str]]:
     """Quantities, NaN where there are none, and the reason's place in the texts, -1 for a feasible point."""
-    at_once = work.mapping in SWEEP_MAPPINGS
-    columns, texts = (_at_once if at_once else _one_by_one)(plan, work, machines, prices, length)
+    columns, texts = (_one_by_one if work.places else _at_once)(plan, work, machines, prices, length)
     columns["pes"] = _whole(machines.pes, length)
     reason = columns["reason"]
     for text, unmet in _unmet(plan, work, columns):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from caterpillar.explore.plan import Plan
 from caterpillar.explore.points import Table
 
 RESULTS = "results.parquet"
+ROW_GROUP = 65_536  # rows, at least
 PROVENANCE = "caterpillar."  # before the keys of the file's metadata
 
 
@@ -40,7 +41,10 @@ def resolved(plan: Plan) -> str:
 
 
 def write_results(plan: Plan, origin: dict[str, str], parts: Iterable[Path], path: Path) -> None:
-    """Join chunk files, in their order, into path. Only one chunk is in memory at a time. Raises OutputError."""
+    """Join chunk files, in their order, into path; so many are in memory at a time as a row group takes.
+
+    Raises OutputError.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -51,12 +55,24 @@ def write_results(plan: Plan, origin: dict[str, str], parts: Iterable[Path], pat
         schema = _with_front(parquet.read_table(parts[0]), np.zeros(0, np.int64)).schema
         schema = schema.with_metadata({f"{PROVENANCE}{key}": value for key, value in origin.items()})
         with parquet.ParquetWriter(beside, schema, compression="zstd") as writer:
-            for part in parts:
-                table = _with_front(parquet.read_table(part), on_front)
-                writer.write_table(table.cast(schema))
+            for table in _row_groups(parts):
+                writer.write_table(_with_front(table, on_front).cast(schema))
         beside.replace(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(f"{path} cannot be written: {error}") from None
+
+
+def _row_groups(parts: list[Path]) -> Iterator[Table]:
+    """Chunks' tables, small ones together: a row group of a few rows is mostly the description of its columns."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    waiting: list[Table] = []
+    for part in parts:
+        waiting.append(parquet.read_table(part))
+        if part == parts[-1] or sum(table.num_rows for table in waiting) >= ROW_GROUP:
+            yield pa.concat_tables(waiting).unify_dictionaries()
+            waiting = []
 
 
 def objective_values(plan: Plan, table: Table) -> Any:

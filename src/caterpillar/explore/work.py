@@ -8,7 +8,7 @@ from typing import Any
 
 from caterpillar.checks import SpecError, UsageError
 from caterpillar.cost import Pricing, parse_prices
-from caterpillar.evaluate import check_names
+from caterpillar.evaluate import SWEEP_MAPPINGS, check_names
 from caterpillar.explore.sweep import Sweep
 from caterpillar.explore.values import values_of
 from caterpillar.network import MNIST_INPUTS, Network, parse_network
@@ -29,6 +29,11 @@ class Work:
     mapping: str
     numerics: str
     epochs: float | None = None
+
+    @property
+    def places(self) -> bool:
+        """Whether each machine's schedule is placed: seconds each, where formulas take thousands at once."""
+        return self.mapping not in SWEEP_MAPPINGS
 
     def label(self, column: str) -> str:
         """What a column of the results, network, rule, prices, mapping or numerics, calls it."""
