@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from caterpillar.checks import SpecError, UsageError
-from caterpillar.explore import Sweep, plan_sweep, read_sweep
+from caterpillar.explore import Epochs, Sweep, plan_sweep, read_sweep
 from caterpillar.explore.values import values_of
 from caterpillar.machine import Machine
+from caterpillar.network import parse_network
 
 MakeSweep = Callable[..., Sweep]
 
@@ -74,7 +75,7 @@ def test_values(words: Any, values: tuple[Any, ...]) -> None:
         ({"seed": -1}, "seed must be an int in"),
         ({"accuracy_percent": 101}, r"accuracy_percent must be a number in \(0, 100\], got 101"),
         ({"objectives": {"energy_j_to_accuracy": "min"}}, "energy_j_to_accuracy needs accuracy_percent"),
-        ({"accuracy_percent": 95}, "needs the convergence study's results, and there are none"),
+        ({"accuracy_percent": 95}, r"needs epochs, .*: caterpillar.reproduce.study_epochs\(95\) has the"),
         ({"search": {"sampler": "luck"}}, "search.sampler must be one of nsga2, tpe, got 'luck'"),
         ({"search": {"trials": 0}}, "search.trials must be an int in"),
         ({"search": {"trials": 9}, "prices": ["paper", "cacti"]}, r"a \[search\] takes one price table, got 2"),
@@ -89,6 +90,23 @@ def test_values(words: Any, values: tuple[Any, ...]) -> None:
 def test_what_cannot_be_is_refused(sweep: MakeSweep, words: dict[str, Any], error: str) -> None:
     with pytest.raises(UsageError, match=error):
         plan_sweep(sweep(**words))
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ({"accuracy_percent": 90}, "the epochs given are to 95 %, accuracy_percent is 90"),
+        ({}, "the epochs given are to 95 %, accuracy_percent is None"),
+        ({"accuracy_percent": 95, "epoch_samples": 60000}, "epoch_samples must be 6000 with accuracy_percent, .*60000"),
+        ({"accuracy_percent": 95, "network": "50-10"}, "accuracy_percent 95 is reached by no rule and network of this"),
+        ({"accuracy_percent": 95, "rule": "cp"}, "accuracy_percent 95 is reached by no rule and network of this"),
+    ],
+)  # fmt: skip
+def test_epochs_that_do_not_go_with_the_sweep_are_refused(sweep: MakeSweep, words: dict[str, Any], error: str) -> None:
+    network = parse_network("100-10")
+    epochs = Epochs(percent=95, samples=6000, of={("sgd", network): 2.5, ("cp", network): None})
+    with pytest.raises(UsageError, match=error):
+        plan_sweep(sweep(**words), epochs)
 
 
 def test_columns_are_the_machines_one_by_one(sweep: MakeSweep) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible
 from caterpillar.evaluate import Evaluation, evaluate
-from caterpillar.explore import MACHINE_FIELDS, Sweep, explore, paper_points, plan_sweep, read_results
+from caterpillar.explore import MACHINE_FIELDS, Epochs, Sweep, explore, paper_points, plan_sweep, read_results
 from caterpillar.explore.points import chunks, evaluate_points
 from caterpillar.machine import Machine
 from caterpillar.network import parse_network
@@ -115,8 +115,9 @@ def test_to_accuracy_takes_the_studys_epochs(sweep: MakeSweep, tmp_path: Path) -
         objectives={"energy_j_to_accuracy": "min", "seconds_to_accuracy": "min"},
         constraints={"epochs_to_accuracy": {"max": 8}},
     )
-    known = {("sgd", "100-10"): 2.5, ("dfa8", "100-10"): None, ("sgd", "50-10"): 9.0}
-    explore(words, tmp_path, epochs=known)
+    large, small = parse_network("100-10"), parse_network("50-10")
+    known = {("sgd", large): 2.5, ("dfa8", large): None, ("sgd", small): 9.0}
+    explore(words, tmp_path, epochs=Epochs(percent=95, samples=6000, of=known))
     for row in read_results(tmp_path).to_pylist():
         if row["network"] == "50-10" and row["rule"] == "sgd":
             assert (row["reason"], row["epochs_to_accuracy"]) == ("constraint epochs_to_accuracy: above 8", 9.0)
@@ -124,6 +125,18 @@ def test_to_accuracy_takes_the_studys_epochs(sweep: MakeSweep, tmp_path: Path) -
             assert row["reason"] == "the convergence study has no run of dfa8 on it that reaches 95 %"
         else:
             assert row["energy_j_to_accuracy"] == row["energy_j_per_sample"] * 6000 * 2.5
+
+
+def test_epochs_are_of_the_network_that_was_trained(sweep: MakeSweep, tmp_path: Path) -> None:
+    (tmp_path / "tanh.toml").write_text('sizes = [784, 100, 10]\nactivation = "tanh"\n')
+    (tmp_path / "few.toml").write_text("sizes = [16, 100, 10]\n")
+    networks = ["100-10", str(tmp_path / "tanh.toml"), str(tmp_path / "few.toml")]
+    words = sweep(network=networks, rule="sgd", accuracy_percent=95, objectives={"seconds_to_accuracy": "min"})
+    known = Epochs(percent=95, samples=6000, of={("sgd", parse_network("100-10")): 2.5})
+    for row in rows_of(plan_sweep(words, known)):
+        assert row["epochs_to_accuracy"] == (2.5 if row["network"] == "100-10" else None)
+        if row["network"] != "100-10":
+            assert row["reason"] == "the convergence study has no run of sgd on it that reaches 95 %"
 
 
 def test_chunks_cover_every_point_once(sweep: MakeSweep) -> None:

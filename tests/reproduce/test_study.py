@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from caterpillar.explore import Sweep, explore, read_results
 from caterpillar.network import PAPER_NETWORKS
+from caterpillar.reproduce import study_epochs
 from caterpillar.reproduce.study import METHODS, STUDY, Method, Study
 from caterpillar.reproduce.study.plan import HALF, SGD, Repeat, Workload
 from caterpillar.reproduce.study.rates import learning_rates_toml
@@ -129,6 +131,19 @@ def test_records_survive_parquet(tmp_path: Path):
     stored = read_records(tmp_path / "results.parquet")
     assert len(stored) == len(records)
     assert curves(stored) == curves(records)
+
+
+def test_a_sweep_takes_the_stored_epochs(tmp_path: Path) -> None:
+    epochs = study_epochs(95)
+    network, rule = "500-500-500-10", "sgd"
+    stored = curves(known_records())[network, rule].epochs_to(0.95)
+    assert (epochs.percent, epochs.samples, epochs.of[rule, PAPER_NETWORKS[network]]) == (95, STUDY.samples, stored)
+    assert stored
+    sweep = Sweep(network=network, rule=rule, accuracy_percent=95, objectives={"energy_j_to_accuracy": "min"})
+    explore(sweep, tmp_path, epochs=epochs)
+    (row,) = read_results(tmp_path).to_pylist()
+    assert row["feasible"]
+    assert row["energy_j_to_accuracy"] == row["energy_j_per_sample"] * STUDY.samples * stored
 
 
 def test_every_trial_of_the_plan_is_on_record():

@@ -11,8 +11,7 @@ import typer
 from caterpillar.cli import options
 
 if TYPE_CHECKING:
-    from caterpillar.explore import Confirmation, Exploration, Plan, Sweep
-    from caterpillar.explore.plan import Epochs
+    from caterpillar.explore import Confirmation, Epochs, Exploration, Plan, Sweep
 
 SweepFile = Annotated[Path | None, typer.Argument(help="The sweep's TOML file.", show_default=False)]
 Workers = Annotated[int, typer.Option(help="Processes to work in.", metavar="N")]
@@ -128,16 +127,13 @@ def _run(words: Sweep, text: str, epochs: Epochs | None, out: Path, workers: int
 
 
 def _epochs(sweep: Sweep) -> Epochs | None:
-    """Epochs to the sweep's accuracy, in median over the seeds, from the stored convergence study."""
+    """The stored study's epochs to the sweep's accuracy; plan_sweep refuses what is no accuracy."""
     percent = sweep.accuracy_percent
     if isinstance(percent, bool) or not isinstance(percent, int | float):
         return None
-    from caterpillar.reproduce.study.results import STORED, curves, read_records
+    from caterpillar.reproduce import study_epochs
 
-    if not STORED.exists():
-        return None
-    runs = curves(read_records(STORED))
-    return {(method, network): curve.epochs_to(percent / 100) for (network, method), curve in runs.items()}
+    return study_epochs(percent)
 
 
 def _draw(plan: Plan, out: Path) -> list[str]:

@@ -8,11 +8,13 @@ from caterpillar.explore.points import MACHINE_FIELDS, paper_points
 from caterpillar.explore.quantities import QUANTITIES
 from caterpillar.explore.query import read_objectives, read_provenance, read_results, read_swept
 from caterpillar.explore.sweep import Sweep, read_sweep
+from caterpillar.explore.work import Epochs
 
 __all__ = [
     "MACHINE_FIELDS",
     "QUANTITIES",
     "Confirmation",
+    "Epochs",
     "Exploration",
     "Plan",
     "Sweep",

@@ -10,11 +10,12 @@ from typing import Any
 
 from caterpillar.checks import CaterpillarError, UsageError
 from caterpillar.explore.folder import chunk_path, keep_chunk, open_folder
-from caterpillar.explore.plan import Epochs, Plan, plan_sweep
+from caterpillar.explore.plan import Plan, plan_sweep
 from caterpillar.explore.points import Chunk, chunk_bytes, chunks
 from caterpillar.explore.query import read_results
 from caterpillar.explore.results import RESULTS, provenance, write_results
 from caterpillar.explore.sweep import Sweep
+from caterpillar.explore.work import Epochs
 
 LOCAL = "local"
 Progress = Callable[[str, float, float], None]
@@ -46,9 +47,8 @@ def explore(
 
     workers: processes, which joblib runs. dask: the address of a dask scheduler to use in their place, or "local" for a
     cluster of `workers` on this machine. The results are the same, and in the same order, whatever does the work. A
-    rerun goes on with what is finished. epochs: (rule label, network name) -> epochs to sweep.accuracy_percent. text:
-    the sweep as its author wrote it, for the results' provenance (default: its words as JSON). chunk_points: what a
-    worker takes at a time, and loses if it is killed (default: what takes seconds).
+    rerun goes on with what is finished. epochs, chunk_points: as for plan_sweep; a worker that is killed loses its
+    chunk. text: the sweep as its author wrote it, for the results' provenance (default: its words as JSON).
     Raises UsageError and SpecError before any work starts, OutputError for a folder of another sweep.
     """
     if workers < 1:

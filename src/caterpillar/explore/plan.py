@@ -128,7 +128,7 @@ class Plan:
 
 
 def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int | None = None) -> Plan:
-    """Check a sweep. epochs: (rule label, network name) -> epochs to accuracy_percent, for objectives to accuracy.
+    """Check a sweep. epochs: to its accuracy_percent; caterpillar.reproduce.study_epochs has the study's.
 
     chunk_points: what a worker takes at a time (default: what takes seconds; where machines are placed, one machine
     under one rule, with every price table).
@@ -140,8 +140,13 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
     objectives = _objectives(sweep.objectives)
     constraints, must_fit = _constraints(sweep.constraints)
     wanted = [name for name, _ in objectives] + [bounds.quantity for bounds in constraints]
-    accuracy = _accuracy(sweep.accuracy_percent, wanted, epochs)
-    works = make_works(sweep, epochs or {})
+    _check_accuracy(sweep, wanted, epochs)
+    works = make_works(sweep, epochs)
+    if sweep.accuracy_percent is not None and all(work.epochs is None for work in works):
+        raise SpecError(
+            f"accuracy_percent {sweep.accuracy_percent:g} is reached by no rule and network of this sweep: the "
+            "convergence study has no run of one that does"
+        )
     tables = len({work.label("prices") for work in works})
     if chunk_points is None:
         chunk_points = tables if any(work.places for work in works) else CHUNK_POINTS
@@ -156,7 +161,7 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
         must_fit=must_fit,
         objectives=objectives,
         epoch_samples=sweep.epoch_samples,
-        accuracy_percent=accuracy,
+        accuracy_percent=sweep.accuracy_percent,
         search=_search(sweep.search),
         seed=sweep.seed,
         chunk_points=chunk_points,
@@ -227,7 +232,8 @@ def _bounds(name: str, words: Any) -> Bounds:
     return bounds
 
 
-def _accuracy(percent: Any, wanted: list[str], epochs: Epochs | None) -> float | None:
+def _check_accuracy(sweep: Sweep, wanted: list[str], epochs: Epochs | None) -> None:
+    percent: Any = sweep.accuracy_percent
     if percent is not None and (
         isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent <= 100
     ):
@@ -235,9 +241,19 @@ def _accuracy(percent: Any, wanted: list[str], epochs: Epochs | None) -> float |
     asked = [name for name in wanted if name in TO_ACCURACY]
     if asked and percent is None:
         raise SpecError(f"{asked[0]} needs accuracy_percent, which is missing")
-    if percent is not None and not epochs:
-        raise UsageError(f"accuracy_percent {percent:g} needs the convergence study's results, and there are none")
-    return None if percent is None else float(percent)
+    if epochs is None:
+        if percent is not None:
+            raise UsageError(
+                f"accuracy_percent {percent:g} needs epochs, and none are given: "
+                f"caterpillar.reproduce.study_epochs({percent:g}) has the convergence study's"
+            )
+    elif epochs.percent != percent:
+        raise UsageError(f"the epochs given are to {epochs.percent:g} %, accuracy_percent is {percent}")
+    elif epochs.samples != sweep.epoch_samples:
+        raise SpecError(
+            f"epoch_samples must be {epochs.samples} with accuracy_percent, as in the runs whose epochs were counted, "
+            f"got {sweep.epoch_samples}"
+        )
 
 
 def _search(words: Any) -> Search | None:

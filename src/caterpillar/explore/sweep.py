@@ -24,8 +24,9 @@ class Sweep:
     prices, mapping, numerics: by name. machine: values of Machine's fields; `base`, a preset or a TOML file, has those
     that are not named, and a field may follow another: {"ring_words_per_cycle": "pe_rows"}.
     constraints: {quantity: {"min": ..., "max": ...}}, and {"fits": True} for no words off-core. objectives:
-    {quantity: "min" or "max"}. epoch_samples: samples of an epoch. accuracy_percent: the accuracy that quantities
-    "to_accuracy" mean. search: {"sampler": "nsga2" or "tpe", "trials": 1000} in place of all points; seed: for it.
+    {quantity: "min" or "max"}. epoch_samples: samples of an epoch, 6000 in the convergence study. accuracy_percent: the
+    accuracy that quantities "to_accuracy" mean, whose epochs are the study's. search: {"sampler": "nsga2" or "tpe",
+    "trials": 1000} in place of all points; seed: for it.
     """
 
     network: Any

@@ -16,7 +16,18 @@ from caterpillar.rules import RULES, Rule, parse_rule
 
 SINGLE = {"sgd", "cp"}  # these take single samples: batches are mbgd's and mbcp's
 MOST_WORKS = 100_000
-Epochs = Mapping[tuple[str, str], float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epochs:
+    """What training takes to an accuracy, in epochs of that many samples.
+
+    of: (rule label, network) -> epochs, None where the accuracy is not reached.
+    """
+
+    percent: float
+    samples: int
+    of: Mapping[tuple[str, Network], float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +61,7 @@ def _network_label(network: Network) -> str:
     return f"{network.name} ({', '.join(unusual)})" if unusual else network.name
 
 
-def make_works(sweep: Sweep, epochs: Epochs) -> tuple[Work, ...]:
+def make_works(sweep: Sweep, epochs: Epochs | None) -> tuple[Work, ...]:
     """Every combination; of works that differ in nothing else the price tables stand together.
 
     Raises UsageError or SpecError, also for two price tables of one name.
@@ -71,7 +82,7 @@ def make_works(sweep: Sweep, epochs: Epochs) -> tuple[Work, ...]:
             prices=table,
             mapping=mapping,
             numerics=arithmetic,
-            epochs=epochs.get((rule.label, network.name)),
+            epochs=None if epochs is None else epochs.of.get((rule.label, network)),
         )
         for network in networks
         for rule in rules

@@ -2,5 +2,6 @@
 
 from caterpillar.reproduce.rows import Row, Verdict, judge
 from caterpillar.reproduce.run import Reproduction, run_reproduction
+from caterpillar.reproduce.study.results import study_epochs
 
-__all__ = ["Reproduction", "Row", "Verdict", "judge", "run_reproduction"]
+__all__ = ["Reproduction", "Row", "Verdict", "judge", "run_reproduction", "study_epochs"]

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from caterpillar.checks import OutputError
+from caterpillar.checks import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from caterpillar.explore import Epochs
 
 Record = dict[str, Any]
 
@@ -59,6 +62,28 @@ class Curve:
             next((epoch for epoch, value in enumerate(run, start=1) if value >= accuracy), None)
             for run in self.accuracies
         ]
+
+
+def study_epochs(percent: float) -> Epochs:
+    """Epochs to an accuracy in percent by the stored fp32 runs, the median over the seeds: for a sweep's accuracy.
+
+    They are of the networks that the study trained, 784 inputs and ReLU, on MNIST. Raises UsageError, OutputError.
+    """
+    from caterpillar.explore import Epochs  # takes numba in
+    from caterpillar.network import parse_network
+    from caterpillar.reproduce.study.plan import STUDY
+
+    if not STORED.exists():
+        raise UsageError(f"accuracy_percent {percent:g} needs the convergence study's results, and there are none")
+    runs = curves(read_records(STORED))
+    return Epochs(
+        percent=percent,
+        samples=STUDY.samples,
+        of={
+            (method, parse_network(network)): curve.epochs_to(percent / 100)
+            for (network, method), curve in runs.items()
+        },
+    )
 
 
 def write_records(records: Sequence[Record], path: Path) -> None:
