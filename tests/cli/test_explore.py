@@ -66,6 +66,13 @@ def test_pictures(run, sweep, tmp_path):
         ("gflops_per_watt", "flops", "objectives: unknown key 'flops'; allowed are cycles_per_sample"),
         ('"sgd", ', '"spd", ', "rule must be one of sgd, mbgd, fa, dfa, cp, mbcp, got 'spd'"),
         ("network =", "network", "is not TOML"),
+        (
+            SWEEP,
+            'network = "9-9"\nrule = "cp"\nmachine = 3\n[objectives]\ngflops = "max"\n',
+            "machine must be a table, got 3",
+        ),
+        ('["sgd", "cp", "mbgd"]', '[["sgd"]]', "rule must be a text, got ['sgd']"),
+        ("batch = 50", 'mapping = [["best"]]', "mapping must be a text, got ['best']"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_no_work(refused, sweep, tmp_path, old, new, error):

@@ -35,6 +35,15 @@ def test_values(words: Any, values: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
+        ({"machine": 3}, "machine must be a table, got 3"),
+        ({"constraints": 3}, "constraints must be a table, got 3"),
+        ({"constraints": ["fits"]}, r"constraints must be a table, got \['fits'\]"),
+        ({"search": 3}, "search must be a table, got 3"),
+        ({"rule": [["sgd"]]}, r"rule must be a text, got \['sgd'\]"),
+        ({"rule": {"sgd"}}, "rule must be a text, got {'sgd'}"),
+        ({"mapping": [["best"]]}, r"mapping must be a text, got \['best'\]"),
+        ({"numerics": [16]}, "numerics must be a text, got 16"),
+        ({"prices": [["paper"]]}, r"prices must be a text, got \['paper'\]"),
         ({"machine": {"pe_row": 4}}, "machine: unknown key 'pe_row'; allowed are base, core_rows, .*pe_rows"),
         ({"machine": {"pe_rows": []}}, "machine.pe_rows has no values"),
         ({"machine": {"pe_rows": {"from": 8, "to": 4, "step": 1}}}, "the range is empty, from 8 is above to 4"),
@@ -151,7 +160,7 @@ def test_works_of_one_name_are_told_apart_or_refused(sweep: MakeSweep, tmp_path:
 def test_a_file_has_the_same_words(tmp_path: Path) -> None:
     path = tmp_path / "sweep.toml"
     path.write_text('network = "9-9"\nrule = "cp"\n[machine]\npe_rows = [2, 4]\n[objectives]\ngflops = "max"\n')
-    words, text = read_sweep(path)
+    words, text = read_sweep(str(path))
     assert words == Sweep(network="9-9", rule="cp", machine={"pe_rows": [2, 4]}, objectives={"gflops": "max"})
     assert text == path.read_text()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from caterpillar.checks import OutputError, UsageError
-from caterpillar.explore import Sweep, explore, read_results
+from caterpillar.explore import Sweep, explore, read_objectives, read_results, read_swept
 
 
 @pytest.fixture
@@ -47,12 +47,26 @@ def test_a_query_picks(folder: Path, query: str, test: Callable[..., bool]) -> N
         ("", "--query is no expression: ''"),
         ("rule < 3", "--query compares what cannot be compared"),
         ("area_mm2", "--query compares what cannot be compared"),
+        (
+            "area_mm2 < 99999999999999999999999999",
+            "--query has an integer of more than 64 bits: write it with an exponent",
+        ),
+        ("pes in (1, -99999999999999999999999999)", "--query has an integer of more than 64 bits"),
+        ("pes in (2, 'many')", "--query compares what cannot be compared: .*'many'"),
+        (r"rule == '\ud800'", "--query compares what cannot be compared"),
         ("(" * 300 + "1" + ")" * 300, "--query is no expression"),
     ],
 )
 def test_a_query_outside_the_grammar_is_refused(folder: Path, query: str, error: str) -> None:
     with pytest.raises(UsageError, match=error):
         read_results(folder, query)
+
+
+def test_a_folder_may_be_a_text(sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    done = explore(sweep(), str(tmp_path / "out"))
+    assert read_results(str(tmp_path / "out")).num_rows == done.points
+    assert read_swept(str(tmp_path / "out"))[0] == "cores_per_row"
+    assert list(read_objectives(str(tmp_path / "out"))) == list(sweep().objectives)
 
 
 def test_no_results_are_an_error(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Confirmation:
 
 
 def confirm(
-    plan: Plan, out: Path, *, workers: int = 1, on_progress: Progress = lambda _text, _done, _total: None
+    plan: Plan, out: Path | str, *, workers: int = 1, on_progress: Progress = lambda _text, _done, _total: None
 ) -> list[Confirmation]:
     """Place every point of a finished sweep's front, execute the control of its ticks, and price what was counted.
 
@@ -56,6 +56,7 @@ def confirm(
     """
     from joblib import Parallel, delayed
 
+    out = Path(out)
     if read_provenance(out).get("resolved") != resolved(plan):
         raise OutputError(f"--out {out} holds another sweep")
     rows: list[dict[str, Any]] = read_results(out, "front").to_pylist()

@@ -34,7 +34,7 @@ class Exploration:
 
 def explore(
     sweep: Sweep,
-    out: Path,
+    out: Path | str,
     *,
     workers: int = 1,
     dask: str | None = None,
@@ -56,6 +56,7 @@ def explore(
     plan = plan_sweep(sweep, epochs, chunk_points=chunk_points)
     origin = provenance(plan, sweep.as_text() if text is None else text)
     report = on_progress or _silent
+    out = Path(out)
     with open_folder(out, origin):
         if plan.search is None:
             parts = _grid(plan, out, workers, dask, report)

@@ -12,7 +12,7 @@ from caterpillar.cost import Prices, area_mm2
 from caterpillar.explore.quantities import QUANTITIES, TO_ACCURACY, Sense
 from caterpillar.explore.sweep import Sweep, refuse_unknown
 from caterpillar.explore.values import values_of
-from caterpillar.explore.work import Epochs, Work, make_works, parse_text
+from caterpillar.explore.work import Epochs, Work, make_works, text_of
 from caterpillar.machine import LIMITS, Machine, machine_columns, parse_machine
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
 
 def _machine(words: Mapping[str, Any]) -> tuple[Machine, dict[str, tuple[Any, ...]], dict[str, str]]:
     refuse_unknown(words, ["base", *FIELDS], "machine")
-    base = parse_text(parse_machine, words.get("base", "paper-a"), "machine.base")
+    base = parse_machine(text_of(words.get("base", "paper-a"), "machine.base"))
     named = {name: value for name, value in words.items() if name != "base"}
     follows = {name: value for name, value in named.items() if isinstance(value, str)}
     axes = {name: values_of(value, f"machine.{name}") for name, value in named.items() if name not in follows}
@@ -259,10 +259,8 @@ def _check_accuracy(sweep: Sweep, wanted: list[str], epochs: Epochs | None) -> N
 def _search(words: Any) -> Search | None:
     if words is None:
         return None
-    if not isinstance(words, Mapping):
-        raise SpecError(f"search must be a table, got {words!r}")
+    refuse_unknown(words, ["sampler", "trials"], "search")
     table = cast("Mapping[str, Any]", words)
-    refuse_unknown(table, ["sampler", "trials"], "search")
     sampler, trials = table.get("sampler", "nsga2"), table.get("trials", 1000)
     if sampler not in SAMPLERS:
         raise SpecError(f"search.sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")

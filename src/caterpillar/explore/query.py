@@ -29,12 +29,12 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 _WORDS = {"true": True, "false": False}
 
 
-def read_results(folder: Path, query: str | None = None, *, columns: Sequence[str] | None = None) -> Table:
+def read_results(folder: Path | str, query: str | None = None, *, columns: Sequence[str] | None = None) -> Table:
     """The results in a folder, or those rows that the query picks. Raises OutputError, UsageError."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    path = folder / RESULTS
+    path = Path(folder) / RESULTS
     try:
         schema = parquet.read_schema(path)
         picked = None if query is None else parse_query(query, schema.names)
@@ -45,31 +45,31 @@ def read_results(folder: Path, query: str | None = None, *, columns: Sequence[st
         raise UsageError(f"--query compares what cannot be compared: {error}") from None
 
 
-def read_objectives(folder: Path) -> dict[str, str]:
+def read_objectives(folder: Path | str) -> dict[str, str]:
     """The objectives of the sweep in a folder, each with its sense, min or max. Raises OutputError."""
     return dict(_resolved(folder, "objectives"))
 
 
-def read_swept(folder: Path) -> list[str]:
+def read_swept(folder: Path | str) -> list[str]:
     """The fields of Machine that the sweep in a folder varies. Raises OutputError."""
     described: dict[str, Any] = _resolved(folder, "machine")
     return [name for name, value in described.items() if isinstance(value, list) and len(cast("list[Any]", value)) > 1]
 
 
-def _resolved(folder: Path, key: str) -> Any:
+def _resolved(folder: Path | str, key: str) -> Any:
     origin = read_provenance(folder)
     try:
         return json.loads(origin["resolved"])[key]
     except (KeyError, ValueError):
-        raise OutputError(f"{folder / RESULTS} is not of a sweep: it does not say its {key}") from None
+        raise OutputError(f"{Path(folder) / RESULTS} is not of a sweep: it does not say its {key}") from None
 
 
-def read_provenance(folder: Path) -> dict[str, str]:
+def read_provenance(folder: Path | str) -> dict[str, str]:
     """What the results carry of their origin: sweep, sweep_sha256, resolved, versions, seed. Raises OutputError."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    path = folder / RESULTS
+    path = Path(folder) / RESULTS
     try:
         stored: dict[bytes, bytes] = parquet.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
@@ -82,6 +82,8 @@ def read_provenance(folder: Path) -> dict[str, str]:
 
 def parse_query(query: str, columns: Sequence[str]) -> Any:
     """The pyarrow expression of a query over columns. Raises UsageError for what is not in the grammar."""
+    import pyarrow as pa
+
     try:
         tree = ast.parse(query.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -90,6 +92,10 @@ def parse_query(query: str, columns: Sequence[str]) -> Any:
         return _condition(tree.body, columns)
     except RecursionError:
         raise UsageError("--query is too deep") from None
+    except OverflowError:
+        raise UsageError("--query has an integer of more than 64 bits: write it with an exponent, as 1e30") from None
+    except (pa.ArrowInvalid, UnicodeEncodeError) as error:
+        raise UsageError(f"--query compares what cannot be compared: {error}") from None
 
 
 def _condition(node: ast.expr, columns: Sequence[str]) -> Any:

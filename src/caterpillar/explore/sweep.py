@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from caterpillar.checks import SpecError, UsageError
 
@@ -48,8 +48,9 @@ class Sweep:
         return json.dumps({f.name: getattr(self, f.name) for f in fields(self)}, indent=2)
 
 
-def read_sweep(path: Path) -> tuple[Sweep, str]:
+def read_sweep(path: Path | str) -> tuple[Sweep, str]:
     """A sweep from a TOML file whose keys are Sweep's fields, and the file's text. Raises UsageError or SpecError."""
+    path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
@@ -65,8 +66,10 @@ def read_sweep(path: Path) -> tuple[Sweep, str]:
     return Sweep(**table), text
 
 
-def refuse_unknown(table: Words, allowed: list[str], where: str) -> None:
-    """Raise SpecError for the first key that is not allowed."""
-    unknown = [key for key in table if key not in allowed]
+def refuse_unknown(table: Any, allowed: list[str], where: str) -> None:
+    """Raise SpecError for what is no table, and for the first key that is not allowed."""
+    if not isinstance(table, Mapping):
+        raise SpecError(f"{where} must be a table, got {table!r}")
+    unknown = [key for key in cast("Words", table) if key not in allowed]
     if unknown:
         raise SpecError(f"{where}: unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}")

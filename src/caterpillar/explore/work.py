@@ -68,11 +68,11 @@ def make_works(sweep: Sweep, epochs: Epochs | None) -> tuple[Work, ...]:
     """
     networks = _parsed(parse_network, sweep.network, "network", _network_label)
     prices = _parsed(parse_prices, sweep.prices, "prices", lambda table: table.name)
-    mappings, numerics = values_of(sweep.mapping, "mapping"), values_of(sweep.numerics, "numerics")
+    mappings, numerics = _texts(sweep.mapping, "mapping"), _texts(sweep.numerics, "numerics")
     for mapping in mappings:
         for arithmetic in numerics:
             check_names(mapping, arithmetic)
-    rules = _rules(values_of(sweep.rule, "rule"), values_of(sweep.batch, "batch"))
+    rules = _rules(_texts(sweep.rule, "rule"), values_of(sweep.batch, "batch"))
     if len(networks) * len(rules) * len(prices) > MOST_WORKS:
         raise UsageError(f"networks x rules x batches x prices must be at most {MOST_WORKS:,}")
     return tuple(
@@ -92,7 +92,7 @@ def make_works(sweep: Sweep, epochs: Epochs | None) -> tuple[Work, ...]:
     )
 
 
-def _rules(names: tuple[Any, ...], batches: tuple[Any, ...]) -> list[Rule]:
+def _rules(names: tuple[str, ...], batches: tuple[Any, ...]) -> list[Rule]:
     for name in names:
         if name not in RULES:
             raise UsageError(f"rule must be one of {', '.join(RULES)}, got {name!r}")
@@ -101,8 +101,8 @@ def _rules(names: tuple[Any, ...], batches: tuple[Any, ...]) -> list[Rule]:
 
 def _parsed(parse: Callable[[str], Any], words: Any, where: str, called: Callable[[Any], str]) -> list[Any]:
     """What the words stand for; the results tell it by what it is called, so no two may be called the same."""
-    texts = values_of(words, where)
-    found = [parse_text(parse, text, where) for text in texts]
+    texts = _texts(words, where)
+    found = [parse(text) for text in texts]
     names = [called(one) for one in found]
     for place, name in enumerate(names):
         if names.index(name) < place:
@@ -112,8 +112,12 @@ def _parsed(parse: Callable[[str], Any], words: Any, where: str, called: Callabl
     return found
 
 
-def parse_text(parse: Callable[[str], Any], text: Any, where: str) -> Any:
-    """parse(text). Raises SpecError for what is no text."""
-    if not isinstance(text, str):
-        raise SpecError(f"{where} must be a text, got {text!r}")
-    return parse(text)
+def _texts(words: Any, where: str) -> tuple[str, ...]:
+    return tuple(text_of(value, where) for value in values_of(words, where))
+
+
+def text_of(value: Any, where: str) -> str:
+    """The value. Raises SpecError for what is no text."""
+    if not isinstance(value, str):
+        raise SpecError(f"{where} must be a text, got {value!r}")
+    return value
