@@ -81,6 +81,14 @@ def test_a_wrong_word_is_one_line_and_no_work(refused, sweep, tmp_path, old, new
     assert not (tmp_path / "out").exists()
 
 
+def test_a_search_takes_workers_for_its_confirmation_only(run, refused, sweep, tmp_path):
+    pytest.importorskip("optuna")
+    sweep.write_text(SWEEP.replace("batch = 50", "batch = 50\nsearch = { trials = 3 }"))
+    assert "a [search] runs in one process" in refused("explore", sweep, "--out", tmp_path / "out", "--workers", 2)
+    ran = run("explore", sweep, "--out", tmp_path / "out", "--workers", 2, "--confirm", "--json")
+    assert len(ran.document["confirmed"]) >= ran.document["on_front"]
+
+
 def test_wrong_options_are_one_line(refused, sweep, tmp_path):
     assert "cannot be read" in refused("explore", tmp_path / "none.toml")
     assert "a sweep file is missing" in refused("explore")

@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from caterpillar.checks import UsageError
 from caterpillar.explore import Sweep, explore, plan_sweep, read_results
 from caterpillar.explore import search as search_module
+from caterpillar.explore.plan import Bounds
 
 pytest.importorskip("optuna")
 MakeSweep = Callable[..., Sweep]
@@ -55,11 +61,53 @@ def test_a_killed_search_goes_on(sweep: MakeSweep, tmp_path: Path, monkeypatch: 
     assert states.count(3) == 1  # complete; failed: the one under way at the kill
 
 
+def test_workers_are_refused(sweep: MakeSweep, tmp_path: Path) -> None:
+    for words in ({"workers": 2}, {"dask": "local"}):
+        with pytest.raises(UsageError, match=r"a \[search\] runs in one process: --workers and --dask are for"):
+            explore(sweep(search={"trials": 5}), tmp_path / "out", **words)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_finished_search_is_not_run_again(sweep: MakeSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = sweep(search={"sampler": "tpe", "trials": 5})
     first = explore(words, tmp_path)
     monkeypatch.setattr(search_module, "_judge", lambda *_: pytest.fail("judged again"))
     assert explore(words, tmp_path) == first
+
+
+@given(
+    low=st.floats(0, 1e6),
+    width=st.one_of(st.just(inf), st.floats(0, 1e6)),
+    values=st.tuples(st.floats(0, 3e6), st.floats(0, 3e6)),
+)
+def test_a_bound_says_how_far_off_a_value_is(low: float, width: float, values: tuple[float, float]) -> None:
+    bounds = Bounds(quantity="gflops", least=low, most=low + width)
+    near, far = (max(low - value, value - bounds.most) for value in values)
+    for value, distance in zip(values, (near, far), strict=True):
+        off = bounds.off(value)
+        assert (off > 0) == (distance > 0) or abs(distance) < 1e-12 * max(1, low)
+        if distance > 0:
+            bound = low if value < low else bounds.most
+            assert off == pytest.approx(distance / bound if bound else distance, rel=1e-6, abs=1e-15)
+
+
+def test_what_a_point_misses_is_all_that_counts_against_it(sweep: MakeSweep) -> None:
+    bounds = {"gflops": {"min": 500.0}, "area_mm2": {"max": 60.0}}
+    plan = plan_sweep(sweep(constraints=bounds | {"fits": True}, search={"trials": 1}))
+    met = set()
+    for place, work in enumerate(plan.works):
+        for row in search_module._evaluate(plan, place, np.arange(plan.machines)).to_pylist():
+            off = search_module._violations(plan, work, row)
+            total = sum(value for value in off.values() if value > 0)
+            assert (total == 0) == row["feasible"]
+            if row["cycles_per_sample"] is None:
+                assert total == row["needs_bytes"] / row["has_bytes"] - 1
+                continue
+            missing = max(0.0, 1 - row["gflops"] / 500) + max(0.0, row["area_mm2"] / 60 - 1)
+            assert total == pytest.approx(missing + row["off_core_words"] / work.network.weights)
+            met.add(tuple(name for name, value in off.items() if value > 0))
+    assert {(), ("gflops",), ("area_mm2",)} <= met
+    assert any("fits" in names for names in met)
 
 
 def test_networks_that_differ_in_activation_only_are_both_proposed(sweep: MakeSweep, tmp_path: Path) -> None:

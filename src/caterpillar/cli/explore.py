@@ -66,7 +66,8 @@ def explore(
     words, text = read_sweep(sweep)
     epochs = _epochs(words)
     plan = plan_sweep(words, epochs)
-    done = _run(words, text, epochs, out, workers, dask)
+    to_evaluate = 1 if plan.search is not None and confirm else workers  # a search takes one, its confirmation all
+    done = _run(words, text, epochs, out, to_evaluate, dask)
     document: dict[str, Any] = {
         "results": str(done.path),
         "points": done.points,

@@ -54,6 +54,8 @@ def explore(
     if workers < 1:
         raise UsageError(f"--workers must be an int of at least 1, got {workers}")
     plan = plan_sweep(sweep, epochs, chunk_points=chunk_points)
+    if plan.search is not None and (workers > 1 or dask is not None):
+        raise UsageError("a [search] runs in one process: --workers and --dask are for a sweep without one")
     origin = provenance(plan, sweep.as_text() if text is None else text)
     report = on_progress or _silent
     out = Path(out)

@@ -34,6 +34,12 @@ class Bounds:
     least: float = 0.0
     most: float = inf
 
+    def off(self, value: float) -> float:
+        """By how much of the bound that it misses a value, at least 0, is outside; at most 0 within."""
+        below = 1 - value / self.least if self.least > 0 else 0.0
+        above = value / self.most - 1 if self.most > 0 else value
+        return max(below, above)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:

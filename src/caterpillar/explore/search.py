@@ -105,22 +105,27 @@ def _propose(plan: Plan, trial: Any, works: dict[tuple[str, ...], int]) -> int:
 
 
 def _judge(plan: Plan, point: int, trial: Any) -> list[float]:
-    """The objectives, to be minimised; by how much an infeasible point is off, as constraints above 0."""
+    """The objectives, to be minimised; what an infeasible point misses is noted in the trial."""
     work, machine = divmod(point, plan.machines)
     table = _evaluate(plan, work, np.array([machine]))
-    row = table.to_pylist()[0]
-    for bounds in plan.constraints:
-        value = row[bounds.quantity]
-        if value is not None:
-            off = max(bounds.least - value, value - bounds.most) / max(bounds.least, min(bounds.most, 1e300), 1e-300)
-            trial.set_constraint(bounds.quantity, off)
-    fits = 0.0
-    if not row["feasible"]:
-        needs, has = row["needs_bytes"], row["has_bytes"]
-        fits = 1.0 if needs is None or not has else needs / has - 1
-    trial.set_constraint("feasible", fits)
+    for name, off in _violations(plan, plan.works[work], table.to_pylist()[0]).items():
+        trial.set_constraint(name, off)
     values = objective_values(plan, table)[0]
     return [inf if np.isnan(value) else float(value) for value in values]
+
+
+def _violations(plan: Plan, work: Work, row: dict[str, Any]) -> dict[str, float]:
+    """What a point is off by, relative to what is allowed: above 0 where it is not met. The sampler adds them up."""
+    if row["cycles_per_sample"] is None:  # it does not fit, or cannot be placed or priced
+        needs, has = row["needs_bytes"], row["has_bytes"]
+        return {"evaluated": needs / has - 1 if needs and has else 1.0}
+    known = [bounds for bounds in plan.constraints if row[bounds.quantity] is not None]
+    off = {bounds.quantity: bounds.off(row[bounds.quantity]) for bounds in known}
+    if plan.must_fit:
+        off["fits"] = row["off_core_words"] / work.network.weights
+    if plan.accuracy_percent is not None:
+        off["accuracy_percent"] = float(work.epochs is None)
+    return off
 
 
 def _evaluate(plan: Plan, work: int, machines: Any) -> Any:
