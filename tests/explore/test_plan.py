@@ -78,6 +78,13 @@ def test_values(words: Any, values: tuple[Any, ...]) -> None:
         ({"constraints": {"power_w": {"max": -1}}}, "constraints.power_w cannot be met"),
         ({"constraints": {"area_mm2": {"max": 1}}}, "constraints.area_mm2 cannot be met: the machines of this sweep"),
         ({"constraints": {"gflops": {"min": 1e6}}}, "constraints.gflops cannot be met: .* reach 0 to 4096"),
+        ({"constraints": {"utilization": {"min": 1.2}}}, r"\(useful MACs / \(PEs x cycles\)\)"),
+        ({"constraints": {"cycles_per_sample": {"max": 50}}}, "cycles_per_sample cannot be met: .* reach 78.0273"),
+        ({"constraints": {"seconds_per_sample": {"max": 1e-9}}}, "seconds_per_sample cannot be met: .* reach 7.8"),
+        ({"constraints": {"seconds_per_tick": {"max": 1e-9}}}, "seconds_per_tick cannot be met"),
+        ({"constraints": {"seconds_per_epoch": {"max": 1e-9}}}, "seconds_per_epoch cannot be met"),
+        ({"constraints": {"energy_j_per_sample": {"max": 1e-9}}}, "energy_j_per_sample cannot be met"),
+        ({"constraints": {"gflops_per_watt": {"min": 700}}}, "gflops_per_watt cannot be met: .* reach 0 to 686"),
         ({"constraints": {"pes": {"max": 3}}}, "constraints.pes cannot be met: .* reach 32 to 2048"),
         ({"machine": {"node_nm": 22}}, "paper is a table of 45 nm; machine paper-a has node_nm 22"),
         ({"epoch_samples": 0}, "epoch_samples must be an int in"),
@@ -116,6 +123,15 @@ def test_epochs_that_do_not_go_with_the_sweep_are_refused(sweep: MakeSweep, word
     epochs = Epochs(percent=95, samples=6000, of={("sgd", network): 2.5, ("cp", network): None})
     with pytest.raises(UsageError, match=error):
         plan_sweep(sweep(**words), epochs)
+
+
+def test_less_power_than_leaks_is_refused(sweep: MakeSweep, tmp_path: Path) -> None:
+    table = files("caterpillar.cost").joinpath("tables", "paper.toml").read_text().replace('"paper"', '"mine"', 1)
+    path = tmp_path / "mine.toml"
+    path.write_text(table.replace("pe_cycles = { value = 0.0", "pe_cycles = { value = 1.0"))
+    error = r"power_w cannot be met: .* reach 0.03544 to inf, \[0, 0.03\] is asked for \(energy over time\)"
+    with pytest.raises(SpecError, match=error):  # 32 PEs, 1.1075 pJ a cycle, 1 GHz
+        plan_sweep(sweep(prices=str(path), constraints={"power_w": {"max": 0.03}}))
 
 
 def test_columns_are_the_machines_one_by_one(sweep: MakeSweep) -> None:

@@ -1,6 +1,7 @@
 """A row is what evaluate says of its point; an infeasible one says why."""
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from caterpillar.checks import Infeasible
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.explore import MACHINE_FIELDS, Epochs, Sweep, explore, paper_points, plan_sweep, read_results
 from caterpillar.explore.points import chunks, evaluate_points
+from caterpillar.explore.reach import reach
 from caterpillar.machine import Machine
 from caterpillar.network import parse_network
 from caterpillar.rules import parse_rule
@@ -74,6 +76,42 @@ def test_a_row_is_what_evaluate_says(network: Any, rule: Any, batch: Any, cores:
         assert row["energy_j_per_tick"] == row["energy_j_per_sample"] * row["batch"]
         assert row["seconds_per_epoch"] == row["seconds_per_sample"] * 6000
         assert row["energy_low_j_per_sample"] == one.energy_range_pj[0] * 1e-12
+
+
+@settings(max_examples=25)
+@given(
+    network=st.lists(st.sampled_from(["10", "30-10", "500-500-10"]), min_size=1, max_size=2, unique=True),
+    rule=st.lists(st.sampled_from(["sgd", "mbgd", "cp", "mbcp", "dfa"]), min_size=1, max_size=3, unique=True),
+    words=st.lists(st.sampled_from([16, 64, 128]), min_size=1, max_size=2, unique=True),
+    sram=st.lists(st.sampled_from([2048, 16384]), min_size=1, max_size=2, unique=True),
+    clock=st.lists(st.sampled_from([2e8, 1e9]), min_size=1, max_size=2, unique=True),
+    leakage=st.sampled_from(["0.0", "0.7"]),
+)
+def test_no_point_is_out_of_reach(
+    network: Any, rule: Any, words: Any, sram: Any, clock: Any, leakage: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    labels = ("sgd", "cp", "mbgd8", "mbcp8", "dfa8")
+    table = files("caterpillar.cost").joinpath("tables", "paper.toml").read_text().replace('"paper"', '"mine"', 1)
+    path = tmp_path_factory.mktemp("prices") / "mine.toml"
+    path.write_text(table.replace("pe_cycles = { value = 0.0", f"pe_cycles = {{ value = {leakage}"))
+    plan = plan_sweep(
+        Sweep(
+            network=network,
+            rule=rule,
+            batch=8,
+            prices=str(path),
+            machine={"cores_per_row": [2, 8], "pe_sram_word_bits": words, "pe_sram_bytes": sram, "clock_hz": clock},
+            objectives={"energy_j_to_accuracy": "min"},
+            accuracy_percent=90,
+        ),
+        Epochs(percent=90, samples=6000, of={(label, parse_network(network[0])): 2.5 for label in labels}),
+    )
+    within = reach(plan)
+    assert (within["power_w"][0] > 0) == (leakage != "0.0")
+    for row in rows_of(plan):
+        for name, (low, high) in within.items():
+            if row[name] is not None:
+                assert low * (1 - 1e-9) <= row[name] <= high * (1 + 1e-9), name
 
 
 def test_constraints_are_reasons_and_figures_stay(sweep: MakeSweep) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from math import inf, prod
 from typing import TYPE_CHECKING, Any, cast
 
 from caterpillar.checks import SpecError, UsageError
-from caterpillar.cost import Prices, area_mm2
+from caterpillar.cost import Prices
 from caterpillar.explore.quantities import QUANTITIES, TO_ACCURACY, Sense
+from caterpillar.explore.reach import refuse_impossible
 from caterpillar.explore.sweep import Sweep, refuse_unknown
 from caterpillar.explore.values import values_of
 from caterpillar.explore.work import Epochs, Work, make_works, text_of
@@ -148,11 +149,6 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
     wanted = [name for name, _ in objectives] + [bounds.quantity for bounds in constraints]
     _check_accuracy(sweep, wanted, epochs)
     works = make_works(sweep, epochs)
-    if sweep.accuracy_percent is not None and all(work.epochs is None for work in works):
-        raise SpecError(
-            f"accuracy_percent {sweep.accuracy_percent:g} is reached by no rule and network of this sweep: the "
-            "convergence study has no run of one that does"
-        )
     tables = len({work.label("prices") for work in works})
     if chunk_points is None:
         chunk_points = tables if any(work.places for work in works) else CHUNK_POINTS
@@ -178,7 +174,7 @@ def plan_sweep(sweep: Sweep, epochs: Epochs | None = None, *, chunk_points: int 
         raise UsageError(f"a [search] takes one price table, got {plan.tables}: the cheapest would win, not a machine")
     if plan.points > MOST_TO_SEARCH:
         raise UsageError(f"the sweep has {plan.points:.3g} points, the most to search is {MOST_TO_SEARCH:.3g}")
-    _refuse_impossible(plan)
+    refuse_impossible(plan)
     return plan
 
 
@@ -230,10 +226,11 @@ def _bounds(name: str, words: Any) -> Bounds:
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < inf:
             raise SpecError(f"constraints.{name}.{end} must be a number, got {value!r}")
     bounds = Bounds(quantity=name, least=float(ends.get("min", 0.0)), most=float(ends.get("max", inf)))
-    most, unit = QUANTITIES[name].most, QUANTITIES[name].unit
-    if bounds.least > bounds.most or bounds.least > most or bounds.most < 0:
+    about = QUANTITIES[name]
+    if bounds.least > bounds.most or bounds.least > about.most or bounds.most < 0:
         raise SpecError(
-            f"constraints.{name} cannot be met: {dict(ends)!r} leaves nothing of [0, {most:g}] {unit}".rstrip()
+            f"constraints.{name} cannot be met: {dict(ends)!r} leaves nothing of [0, {about.most:g}], in which it lies "
+            f"({about.says})"
         )
     return bounds
 
@@ -277,29 +274,3 @@ def _search(words: Any) -> Search | None:
 def _whole(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise SpecError(f"{name} must be an int in [{low}, {high}], got {value!r}")
-
-
-def _refuse_impossible(plan: Plan) -> None:
-    """Refuse tables of another node than any machine's, and constraints that the sizes alone rule out."""
-    tables = [work.prices for work in plan.works if isinstance(work.prices, Prices)]
-    nodes = plan.axes.get("node_nm", (plan.base.node_nm,))
-    for table in tables:
-        if table.node_nm not in nodes:
-            table.of(replace(plan.base, node_nm=nodes[0]))  # raises, saying what would help
-    least, most = _corner(plan, min), _corner(plan, max)
-    reach = {"pes": (least.pes, most.pes), "gflops": (0.0, 2 * most.pes * most.clock_hz / 1e9)}
-    if len(tables) == len(plan.works):
-        areas = (sum(area_mm2(replace(least, node_nm=table.node_nm), table).values()) for table in tables)
-        reach["area_mm2"] = (min(areas), inf)
-    for bounds in plan.constraints:
-        low, high = reach.get(bounds.quantity, (0.0, inf))
-        if bounds.least > high or bounds.most < low:
-            raise SpecError(
-                f"constraints.{bounds.quantity} cannot be met: the machines of this sweep reach {low:g} to {high:g}, "
-                f"[{bounds.least:g}, {bounds.most:g}] is asked for"
-            )
-
-
-def _corner(plan: Plan, pick: Callable[..., Any]) -> Machine:
-    """The machine with the least or the greatest value of every field."""
-    return plan.machine({name: values.index(pick(values)) for name, values in plan.axes.items()})
