@@ -120,6 +120,17 @@ def test_a_rerun_does_only_what_is_missing(
     assert results(tmp_path) == expected
 
 
+def test_a_damaged_chunk_is_named(sweep: MakeSweep, tmp_path: Path, expected: bytes) -> None:
+    explore(sweep(), tmp_path, chunk_points=SIZE)
+    damaged = tmp_path / "chunks" / "000003.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    with pytest.raises(OutputError, match=r"000003.parquet is damaged, remove it and run the sweep again: "):
+        explore(sweep(), tmp_path, chunk_points=SIZE)
+    damaged.unlink()
+    explore(sweep(), tmp_path, chunk_points=SIZE)
+    assert results(tmp_path) == expected
+
+
 def kill_one_worker(seen: list[int]) -> Callable[..., None]:
     """A progress callback that kills a worker process of joblib when the first chunk is done."""
     psutil = pytest.importorskip("psutil")

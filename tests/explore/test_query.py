@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from caterpillar.checks import OutputError, UsageError
-from caterpillar.explore import Sweep, explore, read_objectives, read_results, read_swept
+from caterpillar.explore import Sweep, explore, read_best, read_objectives, read_results, read_swept
 
 
 @pytest.fixture
@@ -32,6 +32,16 @@ def folder(sweep: Callable[..., Sweep], tmp_path: Path) -> Path:
 def test_a_query_picks(folder: Path, query: str, test: Callable[..., bool]) -> None:
     rows = read_results(folder).to_pylist()
     assert read_results(folder, query).to_pylist() == [row for row in rows if test(row)]
+
+
+def test_the_best_rows_come_first_and_whole(folder: Path) -> None:
+    rows = read_results(folder, "rule == 'cp'").to_pylist()
+    rows.sort(key=lambda row: (row["gflops_per_watt"] is None, -(row["gflops_per_watt"] or 0), row["point"]))
+    for limit in (1, 7, 1000):
+        best, picked = read_best(folder, "rule == 'cp'", limit)
+        assert (best.to_pylist(), picked) == (rows[:limit], len(rows))
+    best, picked = read_best(folder, "pes < 0", 5)
+    assert (best.num_rows, picked) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -150,15 +150,13 @@ def _draw(plan: Plan, out: Path) -> list[str]:
 def _show(document: dict[str, Any], out: Path, query: str, limit: int, json: bool) -> None:
     """What was done, and the points that the query picks: the best in the first objective first, the unknown last."""
     from caterpillar.cli.output import print_json, print_table
-    from caterpillar.explore import read_objectives, read_results
+    from caterpillar.explore import read_best, read_objectives
 
     objectives = read_objectives(out)
-    name, sense = next(iter(objectives.items()))
-    picked = read_results(out, query)
-    order = [(name, "ascending" if sense == "min" else "descending"), ("point", "ascending")]
-    points: list[dict[str, Any]] = picked.sort_by(order).slice(0, limit).to_pylist()
+    best, picked = read_best(out, query, limit)
+    points: list[dict[str, Any]] = best.to_pylist()
     if json:
-        print_json({**document, "picked": picked.num_rows, "shown": points})
+        print_json({**document, "picked": picked, "shown": points})
         return
     if document:
         counts = {"points": document["points"], "feasible": document["feasible"], "on the front": document["on_front"]}
@@ -167,7 +165,7 @@ def _show(document: dict[str, Any], out: Path, query: str, limit: int, json: boo
             print_table("Why points are infeasible", ("reason", "points"), document["reasons"].items())
     names = _columns(points, out, list(objectives))
     rows = [[f"{v:.4g}" if isinstance(v := point[name], float) else v for name in names] for point in points]
-    title = f"{query}: {picked.num_rows:,} points" + (f", the first {limit}" if picked.num_rows > limit else "")
+    title = f"{query}: {picked:,} points" + (f", the first {limit}" if picked > limit else "")
     print_table(title, names, rows)
     for name in (*document.get("files", ()), *([document["results"]] if document else ())):
         typer.echo(f"wrote {name}")

@@ -6,7 +6,7 @@ from caterpillar.explore.pareto import pareto_front
 from caterpillar.explore.plan import Plan, plan_sweep
 from caterpillar.explore.points import MACHINE_FIELDS, paper_points
 from caterpillar.explore.quantities import QUANTITIES
-from caterpillar.explore.query import read_objectives, read_provenance, read_results, read_swept
+from caterpillar.explore.query import read_best, read_objectives, read_provenance, read_results, read_swept
 from caterpillar.explore.sweep import Sweep, read_sweep
 from caterpillar.explore.work import Epochs
 
@@ -23,6 +23,7 @@ __all__ = [
     "paper_points",
     "pareto_front",
     "plan_sweep",
+    "read_best",
     "read_objectives",
     "read_provenance",
     "read_results",

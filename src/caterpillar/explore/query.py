@@ -31,13 +31,31 @@ _WORDS = {"true": True, "false": False}
 
 def read_results(folder: Path | str, query: str | None = None, *, columns: Sequence[str] | None = None) -> Table:
     """The results in a folder, or those rows that the query picks. Raises OutputError, UsageError."""
+    return _read(folder, lambda names: None if query is None else parse_query(query, names), columns)
+
+
+def read_best(folder: Path | str, query: str, limit: int) -> tuple[Table, int]:
+    """At most limit of the rows that the query picks, and how many it picks; the best in the first objective first.
+
+    Those where it is not known come last. Raises OutputError, UsageError.
+    """
+    from pyarrow import compute
+
+    name, sense = next(iter(read_objectives(folder).items()))
+    order = [(name, "ascending" if sense == "min" else "descending"), ("point", "ascending")]
+    picked = read_results(folder, query, columns=["point", name])
+    best = picked.sort_by(order)["point"].slice(0, limit)
+    return _read(folder, lambda _: compute.field("point").isin(best)).sort_by(order), picked.num_rows
+
+
+def _read(folder: Path | str, filters: Callable[[list[str]], Any], columns: Sequence[str] | None = None) -> Table:
+    """filters: the columns that there are -> pyarrow's expression."""
     import pyarrow as pa
     from pyarrow import parquet
 
     path = Path(folder) / RESULTS
     try:
-        schema = parquet.read_schema(path)
-        picked = None if query is None else parse_query(query, schema.names)
+        picked = filters(parquet.read_schema(path).names)
         return parquet.read_table(path, columns=None if columns is None else list(columns), filters=picked)
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(f"{path} cannot be read: {error}") from None

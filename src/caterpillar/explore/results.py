@@ -52,7 +52,7 @@ def write_results(plan: Plan, origin: dict[str, str], parts: Iterable[Path], pat
     try:
         on_front = _front(plan, parts)
         beside = path.with_name(f".{path.name}.part")
-        schema = _with_front(parquet.read_table(parts[0]), np.zeros(0, np.int64)).schema
+        schema = _with_front(_read(parts[0]), np.zeros(0, np.int64)).schema
         schema = schema.with_metadata({f"{PROVENANCE}{key}": value for key, value in origin.items()})
         with parquet.ParquetWriter(beside, schema, compression="zstd") as writer:
             for table in _row_groups(parts):
@@ -65,14 +65,24 @@ def write_results(plan: Plan, origin: dict[str, str], parts: Iterable[Path], pat
 def _row_groups(parts: list[Path]) -> Iterator[Table]:
     """Chunks' tables, small ones together: a row group of a few rows is mostly the description of its columns."""
     import pyarrow as pa
-    from pyarrow import parquet
 
     waiting: list[Table] = []
     for part in parts:
-        waiting.append(parquet.read_table(part))
+        waiting.append(_read(part))
         if part == parts[-1] or sum(table.num_rows for table in waiting) >= ROW_GROUP:
             yield pa.concat_tables(waiting).unify_dictionaries()
             waiting = []
+
+
+def _read(part: Path, **what: Any) -> Table:
+    """A chunk's table. Raises OutputError that says how to go on where the file is damaged."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(part, **what)
+    except (OSError, pa.ArrowException) as error:
+        raise OutputError(f"{part} is damaged, remove it and run the sweep again: {error}") from None
 
 
 def objective_values(plan: Plan, table: Table) -> Any:
@@ -96,12 +106,12 @@ def fronts(values: Any, tables: Any) -> Any:
 
 def _front(plan: Plan, parts: list[Path]) -> Any:
     """Points on the fronts, rising. A chunk's own front is all that can be on the whole one's."""
-    from pyarrow import compute, parquet
+    from pyarrow import compute
 
     names = [name for name, _ in plan.objectives]
     kept = [(np.zeros(0, np.int64), np.zeros((0, len(names))))]
     for part in parts:
-        table = parquet.read_table(part, columns=["point", *names], filters=compute.field("feasible"))
+        table = _read(part, columns=["point", *names], filters=compute.field("feasible"))
         kept.append(_on_fronts(plan, table["point"].to_numpy(), objective_values(plan, table)))
     joined = (np.concatenate(columns) for columns in zip(*kept, strict=True))
     return np.sort(_on_fronts(plan, *joined)[0])
