@@ -31,7 +31,7 @@ _WORDS = {"true": True, "false": False}
 
 def read_results(folder: Path | str, query: str | None = None, *, columns: Sequence[str] | None = None) -> Table:
     """The results in a folder, or those rows that the query picks. Raises OutputError, UsageError."""
-    return _read(folder, lambda names: None if query is None else parse_query(query, names), columns)
+    return _read(folder, query, columns)
 
 
 def read_best(folder: Path | str, query: str, limit: int) -> tuple[Table, int]:
@@ -44,18 +44,18 @@ def read_best(folder: Path | str, query: str, limit: int) -> tuple[Table, int]:
     name, sense = next(iter(read_objectives(folder).items()))
     order = [(name, "ascending" if sense == "min" else "descending"), ("point", "ascending")]
     picked = read_results(folder, query, columns=["point", name])
-    best = picked.sort_by(order)["point"].slice(0, limit)
-    return _read(folder, lambda _: compute.field("point").isin(best)).sort_by(order), picked.num_rows
+    best: Any = compute.field("point").isin(picked.sort_by(order)["point"].slice(0, limit))
+    return _read(folder, best).sort_by(order), picked.num_rows
 
 
-def _read(folder: Path | str, filters: Callable[[list[str]], Any], columns: Sequence[str] | None = None) -> Table:
-    """filters: the columns that there are -> pyarrow's expression."""
+def _read(folder: Path | str, query: Any, columns: Sequence[str] | None = None) -> Table:
+    """As read_results, also for an expression of pyarrow's."""
     import pyarrow as pa
     from pyarrow import parquet
 
     path = Path(folder) / RESULTS
     try:
-        picked = filters(parquet.read_schema(path).names)
+        picked = parse_query(query, parquet.read_schema(path).names) if isinstance(query, str) else query
         return parquet.read_table(path, columns=None if columns is None else list(columns), filters=picked)
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(f"{path} cannot be read: {error}") from None
