@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,22 @@ def test_networks_that_differ_in_inputs_only_are_confirmed_each_as_itself(tmp_pa
     for one in confirm(plan, tmp_path / "out"):
         assert one.network == ("30-20-10", "30-20-10 (16 inputs)")[one.point // plan.machines]
         assert one.cycles_per_sample == pytest.approx(one.estimated_cycles_per_sample, rel=1e-12)
+
+
+def test_a_machine_is_executed_once_for_all_price_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = best_sweep(prices=["paper", "cacti"])
+    explore(sweep, tmp_path / "out")
+    calls, module = [], sys.modules["caterpillar.simulate"]
+    count = module.count
+    monkeypatch.setattr(module, "count", lambda schedule, samples: calls.append(samples) or count(schedule, samples))
+    plan = plan_sweep(sweep)
+    found = confirm(plan, tmp_path / "out")
+    machines = [one.point % plan.machines for one in found]
+    assert {one.prices for one in found} == {"paper", "cacti"}
+    assert len(set(machines)) < len(machines)
+    assert len(calls) == 2 * len(set(machines))
+    for one in found:
+        assert one.gflops_per_watt == pytest.approx(one.estimated_gflops_per_watt, rel=1e-12)
 
 
 def test_a_plan_of_another_sweep_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from caterpillar.machine import Machine
 
 CONFIRMED = "confirmed.parquet"
 BEST = "best"
+Counted = tuple[float, Counters] | Infeasible | CaterpillarError
 Progress = Callable[[str, float, float], None]
 
 
@@ -59,31 +60,49 @@ def confirm(
     out = Path(out)
     if read_provenance(out).get("resolved") != resolved(plan):
         raise OutputError(f"--out {out} holds another sweep")
-    rows: list[dict[str, Any]] = read_results(out, "front").to_pylist()
-    tasks = [(row, mapping) for row in rows for mapping in dict.fromkeys((row["mapping"], BEST))]
+    tasks: dict[tuple[int, int, str], list[dict[str, Any]]] = {}
+    for row in read_results(out, "front").to_pylist():
+        work, number = divmod(row["point"], plan.machines)
+        for mapping in dict.fromkeys((row["mapping"], BEST)):
+            tasks.setdefault((work // plan.tables, number, mapping), []).append(row)
     found: list[Confirmation] = []
     run: Any = Parallel(n_jobs=workers, return_as="generator")
-    for one in run(
-        delayed(_confirm)(row, plan.works[row["point"] // plan.machines], mapping) for row, mapping in tasks
-    ):
-        found.append(one)
-        on_progress("simulating the front", len(found), len(tasks))
+    jobs = (
+        delayed(_confirm)(rows, [plan.works[row["point"] // plan.machines] for row in rows], mapping)
+        for (_, _, mapping), rows in tasks.items()
+    )
+    for done, confirmed in enumerate(run(jobs), start=1):
+        found += confirmed
+        on_progress("simulating the front", done, len(tasks))
     _write(found, out / CONFIRMED)
     return found
 
 
-def _confirm(row: dict[str, Any], work: Work, mapping: str) -> Confirmation:
-    machine = Machine(name=f"point {row['point']}", **{name: row[name] for name in MACHINE_FIELDS})
+def _confirm(rows: list[dict[str, Any]], works: list[Work], mapping: str) -> list[Confirmation]:
+    """Points that differ in their prices alone: executed once, priced each."""
+    machine = Machine(name="any", **{name: rows[0][name] for name in MACHINE_FIELDS})
+    try:
+        counted = _counted(works[0], machine, mapping)
+    except CaterpillarError as error:
+        counted = error
+    return [_priced(row, work, machine, mapping, counted) for row, work in zip(rows, works, strict=True)]
+
+
+def _priced(row: dict[str, Any], work: Work, machine: Machine, mapping: str, counted: Counted) -> Confirmation:
+    """With the waits that the prices' memories cause."""
     about = {name: row[name] for name in ("point", "network", "rule", "batch", "prices")}
     about |= {f"estimated_{name}": row[name] for name in ("cycles_per_sample", "utilization", "gflops_per_watt")}
+    if not isinstance(counted, tuple):
+        return Confirmation(mapping=mapping, reason=str(counted), **about)
     try:
         answer = evaluate(work.network, work.rule, machine, mapping=mapping, prices=work.prices)
-        cycles, counts = _counted(work, machine, mapping, answer) if isinstance(answer, Evaluation) else (0.0, None)
     except CaterpillarError as error:
-        return Confirmation(mapping=mapping, reason=str(error), **about)
-    if counts is None or isinstance(answer, Infeasible):
+        answer = error
+    if not isinstance(answer, Evaluation):
         return Confirmation(mapping=mapping, reason=str(answer), **about)
-    energy = sum(energy_pj(counts, work.prices.of(machine)).values())
+    waits = answer.cycles["memory"]
+    cycles, events = counted[0] + waits, counted[1] + Counters(pe_cycles=machine.pes * waits)
+    energy = sum(energy_pj(events, work.prices.of(machine)).values())
     return Confirmation(
         mapping=mapping,
         cycles_per_sample=cycles,
@@ -93,18 +112,16 @@ def _confirm(row: dict[str, Any], work: Work, mapping: str) -> Confirmation:
     )
 
 
-def _counted(work: Work, machine: Machine, mapping: str, answer: Evaluation) -> tuple[float, Counters | None]:
-    """Cycles and events a sample of a steady tick as executed, and the waits that the prices' memories cause."""
+def _counted(work: Work, machine: Machine, mapping: str) -> Counted:
+    """Cycles and events a sample of a steady tick as executed, or what does not fit."""
     from caterpillar.mapping import place
     from caterpillar.simulate import count
 
     schedule = place(work.rule(work.network), machine, mapping=mapping)
     if isinstance(schedule, Infeasible):
-        return 0.0, None
+        return schedule
     (less, fewer), (more, events) = (count(schedule, ticks * schedule.batch) for ticks in (2, 3))
-    waits = answer.cycles["memory"]
-    per_sample = (events + fewer * -1) * (1 / schedule.batch)
-    return (more - less) / schedule.batch + waits, per_sample + Counters(pe_cycles=machine.pes * waits)
+    return (more - less) / schedule.batch, (events + fewer * -1) * (1 / schedule.batch)
 
 
 def _write(found: list[Confirmation], path: Path) -> None:
