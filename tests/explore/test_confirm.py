@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def test_networks_that_differ_in_inputs_only_are_confirmed_each_as_itself(tmp_pa
 def test_a_machine_is_executed_once_for_all_price_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = best_sweep(prices=["paper", "cacti"])
     explore(sweep, tmp_path / "out")
-    calls, module = [], sys.modules["caterpillar.simulate"]
+    calls, module = [], import_module("caterpillar.simulate")
     count = module.count
     monkeypatch.setattr(module, "count", lambda schedule, samples: calls.append(samples) or count(schedule, samples))
     plan = plan_sweep(sweep)

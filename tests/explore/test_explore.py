@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_placed_machines_are_chunks_of_their_own_and_placed_once(
         objectives={"gflops_per_watt": "max"},
     )
     placed, reports = [], []
-    module = sys.modules["caterpillar.mapping"]
+    module = import_module("caterpillar.mapping")
     place = module.place
     monkeypatch.setattr(
         module, "place", lambda program, machine, **way: placed.append(machine) or place(program, machine, **way)

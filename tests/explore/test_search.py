@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from math import inf
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,11 +41,11 @@ def test_a_killed_search_goes_on(sweep: MakeSweep, tmp_path: Path, monkeypatch: 
     judged = search_module._judge
     calls: list[int] = []
 
-    def judge_until_killed(plan, point, trial):
+    def judge_until_killed(plan, table, trial):
         if len(calls) == 7:
             raise KeyboardInterrupt
-        calls.append(point)
-        return judged(plan, point, trial)
+        calls.extend(table["point"].to_pylist())
+        return judged(plan, table, trial)
 
     monkeypatch.setattr(search_module, "_judge", judge_until_killed)
     with pytest.raises(KeyboardInterrupt):
@@ -59,6 +59,21 @@ def test_a_killed_search_goes_on(sweep: MakeSweep, tmp_path: Path, monkeypatch: 
     states = [json.loads(line).get("state") for line in journal.read_text().splitlines()]
     assert states.count(1) == 12
     assert states.count(3) == 1  # complete; failed: the one under way at the kill
+
+
+def test_a_placed_machine_is_placed_once(sweep: MakeSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, placed = import_module("caterpillar.mapping"), []
+    place = module.place
+    monkeypatch.setattr(
+        module, "place", lambda program, *args, **way: placed.append(args) or place(program, *args, **way)
+    )
+    machine = {"cores_per_row": [1, 2, 4], "pe_rows": [2, 4], "pe_cols": 2, "ring_words_per_cycle": "pe_rows"}
+    asked = {"sampler": "nsga2", "trials": 10}
+    words = {"network": "31-22-10", "rule": "sgd", "mapping": "best", "constraints": {}}
+    done = explore(sweep(search=asked, machine=machine, **words), tmp_path / "out")
+    assert 1 < done.points == len(placed) == len(set(placed)) <= 6
+    points = read_results(tmp_path / "out")["point"].to_pylist()
+    assert points == sorted(points)
 
 
 def test_workers_are_refused(sweep: MakeSweep, tmp_path: Path) -> None:
@@ -96,7 +111,8 @@ def test_what_a_point_misses_is_all_that_counts_against_it(sweep: MakeSweep) -> 
     plan = plan_sweep(sweep(constraints=bounds | {"fits": True}, search={"trials": 1}))
     met = set()
     for place, work in enumerate(plan.works):
-        for row in search_module._evaluate(plan, place, np.arange(plan.machines)).to_pylist():
+        first = place * plan.machines
+        for row in search_module._evaluate(plan, list(range(first, first + plan.machines))).to_pylist():
             off = search_module._violations(plan, work, row)
             total = sum(value for value in off.values() if value > 0)
             assert (total == 0) == row["feasible"]

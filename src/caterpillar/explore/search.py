@@ -11,7 +11,7 @@ import numpy as np
 
 from caterpillar.checks import OutputError, UsageError
 from caterpillar.explore.plan import Plan, Search
-from caterpillar.explore.points import evaluate_points
+from caterpillar.explore.points import Table, evaluate_points
 from caterpillar.explore.results import objective_values
 from caterpillar.explore.work import Work
 from caterpillar.train.run_directory import replace_file
@@ -30,6 +30,7 @@ def search(plan: Plan, asked: Search, out: Path, report: Callable[[str, float, f
     finished = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
     number, done = len(study.trials), len(finished)
     visited: dict[int, None] = dict.fromkeys(trial.user_attrs["point"] for trial in finished)
+    placed: dict[int, Table] = {}  # rows that took long, kept so that they are made once
     works = {_words(work): place for place, work in enumerate(plan.works)}
     while done < asked.trials:
         study.sampler = _sampler(optuna, asked.sampler, plan.seed, number)
@@ -37,10 +38,14 @@ def search(plan: Plan, asked: Search, out: Path, report: Callable[[str, float, f
         point = _propose(plan, trial, works)
         trial.set_user_attr("point", point)
         visited[point] = None
-        study.tell(trial, _judge(plan, point, trial))
+        table = placed[point] if point in placed else _evaluate(plan, [point])
+        if plan.places:
+            placed[point] = table
+        study.tell(trial, _judge(plan, table, trial))
         number, done = number + 1, done + 1
         report(f"trial {done} of {asked.trials}", done, asked.trials)
-    return _write_points(plan, list(visited), out)
+    again = [point for point in sorted(visited) if point not in placed]
+    return _write_points([*placed.values(), *([_evaluate(plan, again)] if again else [])], out)
 
 
 def _open_study(plan: Plan, out: Path) -> tuple[Any, Any]:
@@ -104,11 +109,10 @@ def _propose(plan: Plan, trial: Any, works: dict[tuple[str, ...], int]) -> int:
     return works[tuple(words)] * plan.machines + machine
 
 
-def _judge(plan: Plan, point: int, trial: Any) -> list[float]:
-    """The objectives, to be minimised; what an infeasible point misses is noted in the trial."""
-    work, machine = divmod(point, plan.machines)
-    table = _evaluate(plan, work, np.array([machine]))
-    for name, off in _violations(plan, plan.works[work], table.to_pylist()[0]).items():
+def _judge(plan: Plan, table: Table, trial: Any) -> list[float]:
+    """The objectives of a point, to be minimised; what it misses where it is infeasible is noted in the trial."""
+    row = table.to_pylist()[0]
+    for name, off in _violations(plan, plan.works[row["point"] // plan.machines], row).items():
         trial.set_constraint(name, off)
     values = objective_values(plan, table)[0]
     return [inf if np.isnan(value) else float(value) for value in values]
@@ -128,21 +132,28 @@ def _violations(plan: Plan, work: Work, row: dict[str, Any]) -> dict[str, float]
     return off
 
 
-def _evaluate(plan: Plan, work: int, machines: Any) -> Any:
-    points = machines + work * plan.machines
-    return evaluate_points(plan, [plan.works[work]], plan.machine_columns(machines), [points])
+def _evaluate(plan: Plan, points: list[int]) -> Table:
+    """The rows of points that rise."""
+    import pyarrow as pa
+
+    by_work: dict[int, list[int]] = {}
+    for point in points:
+        work, machine = divmod(point, plan.machines)
+        by_work.setdefault(work, []).append(machine)
+    tables: list[Table] = []
+    for work, numbers in by_work.items():
+        machines = np.array(numbers)
+        asked = [plan.works[work]]
+        tables.append(evaluate_points(plan, asked, plan.machine_columns(machines), [machines + work * plan.machines]))
+    return pa.concat_tables(tables).unify_dictionaries()
 
 
-def _write_points(plan: Plan, points: list[int], out: Path) -> Path:
+def _write_points(tables: list[Table], out: Path) -> Path:
     """All points met, each once, in the order of their numbers."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    by_work: dict[int, list[int]] = {}
-    for point in sorted(points):
-        work, machine = divmod(point, plan.machines)
-        by_work.setdefault(work, []).append(machine)
-    tables = [_evaluate(plan, work, np.array(machines)) for work, machines in by_work.items()]
+    table = pa.concat_tables(tables).unify_dictionaries().sort_by("point")
     path = out / "chunks" / "points.parquet"
-    replace_file(path, lambda file: parquet.write_table(pa.concat_tables(tables).unify_dictionaries(), file))
+    replace_file(path, lambda file: parquet.write_table(table, file))
     return path
