@@ -1,5 +1,6 @@
 """Half-precision arithmetic against Berkeley TestFloat, float64 and exact fractions, on both code paths."""
 
+import doctest
 import gzip
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from caterpillar.checks import SpecError
-from caterpillar.numerics import Array, elementwise, fma, from_storage, to_storage
+from caterpillar.numerics import Array, elementwise, fma, from_storage, fused, to_storage
 from caterpillar.numerics.arithmetic_type import Arithmetic, has_avx512
 from caterpillar.numerics.vector import add, mul, stored
 
@@ -177,3 +178,14 @@ def test_fma_broadcasts_and_refuses_other_types():
         fma(np.float64(2), np.float16(1), np.float16(1))
     with pytest.raises(SpecError, match="numerics must be one of"):
         fma(np.float16(2), np.float16(1), np.float16(1), "fp8")  # type: ignore[arg-type]
+
+
+def test_the_docstring_s_example_is_one_rounding_and_not_two():
+    assert doctest.testmod(fused).failed == 0
+    assert doctest.testmod(fused).attempted == 2
+
+
+def test_shapes_that_do_not_broadcast_are_named():
+    one, other = np.zeros(3, np.float16), np.zeros(2, np.float16)
+    with pytest.raises(SpecError, match=r"shapes that broadcast, got \(3,\), \(2,\), \(3,\)"):
+        fma(one, other, one)

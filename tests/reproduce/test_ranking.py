@@ -27,7 +27,7 @@ def test_tau_by_hand():
 
 
 def test_the_level_that_chance_exceeds_falls_with_the_number_of_methods():
-    assert significant_tau(15) == pytest.approx(1.96 * sqrt(70 / 1890))
+    assert significant_tau(15) == pytest.approx(1.645 * sqrt(70 / 1890))
     assert significant_tau(3) > 1 > significant_tau(15)
 
 

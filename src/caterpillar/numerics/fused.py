@@ -15,8 +15,11 @@ def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike, numerics: Numerics = "fp16") -
     a and b are arrays of the storage format (float16 for fp16; bfloat16 as its bits in uint16), c of the format that
     products are added in, which is also the result's: float16 for fp16, float32 with float32 accumulation.
 
-        >>> fma(np.float16(1.001), np.float16(1.001), np.float16(-1.0))
-        array(0.001954, dtype=float16)
+        >>> a, c = np.float16(1.001), np.float16(-1.002)
+        >>> fma(a, a, c), a * a + c
+        (array(9.5e-07, dtype=float16), np.float16(0.0))
+
+    Raises SpecError for another format, for arrays of another one, and for shapes that do not broadcast.
     """
     from caterpillar.numerics import elementwise  # compiled: slow to import
 
@@ -26,6 +29,11 @@ def fma(a: ArrayLike, b: ArrayLike, c: ArrayLike, numerics: Numerics = "fp16") -
     for name, array, wanted in zip("abc", (*factors, addend), _formats(numerics), strict=True):
         if array.dtype != wanted:
             raise SpecError(f"{name} must be an array of {wanted} for {numerics}, got {array.dtype}")
+    try:
+        np.broadcast_shapes(*(array.shape for array in (*factors, addend)))
+    except ValueError:
+        shapes = ", ".join(str(array.shape) for array in (*factors, addend))
+        raise SpecError(f"a, b and c must have shapes that broadcast, got {shapes}") from None
     x, y = (from_storage(factor, numerics) for factor in factors)
     return elementwise.fma(x, y, addend, numerics)
 

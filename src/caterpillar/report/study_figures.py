@@ -7,21 +7,24 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from caterpillar.network import PAPER_NETWORKS
 from caterpillar.report.energy_bars import COLOURS
 from caterpillar.report.figures import BAR_WIDTH, DPI, OURS_COLOUR, PAPER_COLOUR, canvas
 from caterpillar.reproduce import Row
 from caterpillar.reproduce.fig5 import fig5_curves
 from caterpillar.reproduce.paper import cases, epochs_to
 from caterpillar.reproduce.questions import LARGE_BATCHES, TARGET
+from caterpillar.reproduce.study.plan import CP, REMEDIES, SGD
 from caterpillar.reproduce.study.results import Curve, Record, curves
 from caterpillar.reproduce.to_accuracy import FIGURES, TARGETS, cost_of_epoch
 
 PARTS = {"fpu": "FPU", "pe_memory": "PE memory", "core_memory": "off-core memory"}
 SHOWN_PERCENTS = (85, 90, 93, 95)
+CUT = 4  # times the median bar
 PERCENT_COLOURS = ("#C6DBEF", "#6BAED6", "#2171B5", "#08306B")  # light to dark: low to high
 EPOCH_TICKS = (1, 2, 5, 10, 20, 50)
 LINE_COLOURS = {  # Okabe and Ito's
-    "sgd": "#0072B2", "cp": "#D55E00", "mbgd50": "#009E73", "mbgd100": "#56B4E9",
+    "sgd": "#0072B2", "cp": "#D55E00",
     "fp32": "#999999", "fp16": "#0072B2", "fp16-stochastic": "#D55E00",
 }  # fmt: skip
 
@@ -82,22 +85,25 @@ def energy(case: str, trained: Sequence[Curve], path: Path) -> None:
     figure, axes = canvas(2, 1, 9, 6, sharex=True)
     parts: list[str] = []
     for axis, percent in zip(axes, (TARGETS[0], TARGETS[-1]), strict=True):
+        bars: list[tuple[float, float]] = []
         for at, curve in enumerate(some):
             cost = cost_of_epoch(case, curve.method)
             ours, printed = curve.epochs_to(percent / 100), epochs_to(network.name, curve.method, percent)
-            if cost is None or (ours is None and printed is None):
+            if cost is None or ours is None:
                 text = "does not fit" if cost is None else "not reached"
-                axis.text(at, 0, text, rotation=90, ha="center", va="bottom", fontsize=8, color="#777777")
+                where = at if cost is None or printed is None else at + BAR_WIDTH / 2
+                axis.text(where, 0, text, rotation=90, ha="center", va="bottom", fontsize=8, color="#777777")
+            if cost is None:
                 continue
             total = sum(cost.millijoules.values())
             if printed is not None:
-                axis.bar(at - BAR_WIDTH / 2, printed * total, BAR_WIDTH, color=PAPER_COLOUR)
-            bottom = 0.0
-            for part, millijoules in cost.millijoules.items():
-                height = (ours or 0.0) * millijoules
-                axis.bar(at + BAR_WIDTH / 2, height, BAR_WIDTH, bottom=bottom, color=COLOURS[part])
-                bottom += height
-                parts = list(dict.fromkeys([*parts, part]))
+                bars.append((at - BAR_WIDTH / 2, printed * total))
+                axis.bar(*bars[-1], BAR_WIDTH, color=PAPER_COLOUR)
+            if ours is not None:
+                bars.append((at + BAR_WIDTH / 2, ours * total))
+                _stack(axis, bars[-1][0], {part: ours * value for part, value in cost.millijoules.items()})
+                parts = list(dict.fromkeys([*parts, *cost.millijoules]))
+        _cut(axis, bars)
         axis.set_ylabel(f"energy to {percent} % [mJ]")
     axes[-1].set_xticks(range(len(some)), [curve.method for curve in some], fontsize=7)
     axes[0].set_title(f"{case}: {network.name} on {machine.name}", fontsize=10)
@@ -105,6 +111,22 @@ def energy(case: str, trained: Sequence[Curve], path: Path) -> None:
     handles += [Patch(color=COLOURS[part], label=f"ours: {PARTS[part]}") for part in parts]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     figure.savefig(path, dpi=DPI)
+
+
+def _stack(axis: Any, at: float, heights: dict[str, float]) -> None:
+    bottom = 0.0
+    for part, height in heights.items():
+        axis.bar(at, height, BAR_WIDTH, bottom=bottom, color=COLOURS[part])
+        bottom += height
+
+
+def _cut(axis: Any, bars: Sequence[tuple[float, float]]) -> None:
+    """A few bars are ten times as tall as the others, whose parts shall be seen: cut, with their height written on."""
+    limit = min(CUT * median(height for _, height in bars), 1.05 * max(height for _, height in bars))
+    axis.set_ylim(0, limit)
+    for at, height in bars:
+        if height > limit:
+            axis.text(at, 0.98 * limit, f"{height:.0f}", rotation=90, ha="center", va="top", fontsize=7)
 
 
 def fig9(rows: Sequence[Row], path: Path) -> None:
@@ -174,22 +196,42 @@ def stochastic(records: Sequence[Record], path: Path) -> None:
 
 
 def batches(records: Sequence[Record], path: Path) -> None:
-    """Accuracy by epoch, a panel a network: SGD and large batches."""
-    _methods(records, ("sgd", *LARGE_BATCHES), path)
+    """Settled accuracy, a panel a network: SGD and large batches."""
+    _settled(records, list(PAPER_NETWORKS), ("sgd", *LARGE_BATCHES), path)
+
+
+def remedies(records: Sequence[Record], path: Path) -> None:
+    """Settled accuracy, a panel a network: SGD, CP, momentum and what is done against staleness."""
+    labels = [method.label for method in (SGD, CP, *REMEDIES)]
+    trained = curves(records)
+    _settled(records, [n for n in PAPER_NETWORKS if (n, labels[-1]) in trained], labels, path)
+
+
+def _settled(records: Sequence[Record], networks: Sequence[str], methods: Sequence[str], path: Path) -> None:
+    """A line a method: from the lowest seed to the highest, the median as a point."""
+    single = curves(records)
+    figure, axes = canvas(1, len(networks), 1.5 + 2.6 * len(networks), 1.1 + 0.3 * len(methods), sharey=True)
+    for axis, network in zip(axes, networks, strict=True):
+        for line, method in enumerate(methods):
+            ends = [100 * value for value in single[network, method].settled()]
+            axis.plot([min(ends), max(ends)], [line, line], color=PAPER_COLOUR, linewidth=5, solid_capstyle="round")
+            axis.plot(median(ends), line, "o", color=OURS_COLOUR)
+        axis.set_title(network, fontsize=8)
+        axis.set_yticks(range(len(methods)), methods, fontsize=8)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].invert_yaxis()
+    figure.supxlabel("settled accuracy [%]: median, and from seed to seed", fontsize=9)
+    figure.savefig(path, dpi=DPI)
 
 
 def pipelining(records: Sequence[Record], path: Path) -> None:
     """Accuracy by epoch, a panel a network: SGD and CP."""
-    _methods(records, ("sgd", "cp"), path)
-
-
-def _methods(records: Sequence[Record], methods: Sequence[str], path: Path) -> None:
     single = curves(records)
     trained = fig5_curves(single.values())
     networks = list(dict.fromkeys(curve.network for curve in trained))
     figure, axes = canvas(1, len(networks), 3 * len(networks), 3.2, sharey=True)
     for axis, network in zip(axes, networks, strict=True):
-        for method in methods:
+        for method in ("sgd", "cp"):
             runs = single[network, method].accuracies
             _curve(axis, [median(epoch) for epoch in zip(*runs, strict=False)], LINE_COLOURS[method], method)
         axis.axhline(TARGET, color="#333333", linewidth=0.6, linestyle=":")
@@ -220,6 +262,7 @@ QUESTIONS: dict[str, Callable[[Sequence[Record], Path], None]] = {
     "stochastic": stochastic,
     "batches": batches,
     "pipelining": pipelining,
+    "remedies": remedies,
 }
 
 

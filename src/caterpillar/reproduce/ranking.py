@@ -17,8 +17,8 @@ from caterpillar.reproduce.study.results import Curve
 
 Place = tuple[int, float]  # highest accuracy reached (percent, 0 for none of the columns), and minus the epochs to it
 
-# Two-sided 5 % of the normal distribution, and the variance of tau without ties (Kendall 1938).
-NORMAL_5_PERCENT = 1.96
+# One-sided 5 % of the normal distribution, and the variance of tau without ties (Kendall 1938).
+NORMAL_5_PERCENT = 1.645
 
 
 def place(reached: Sequence[tuple[int, float | None]]) -> Place:

@@ -83,7 +83,7 @@ def run_trials(
     """Run trials in parallel, each in a run directory in folder; one record per trial and epoch, in the trials' order.
 
     workers: processes of joblib. dask: the address of a dask scheduler to use in their place (needs the extra
-    `study`). on_progress(text, done, total) is called as trials finish.
+    `study`); its workers must see the folder. on_progress(text, done, total) is called as trials finish.
     """
     from joblib import Parallel, delayed, parallel_config
 
@@ -92,6 +92,7 @@ def run_trials(
         _use_dask(dask)
         backend = {"backend": "dask"}
     records: list[Record] = []
+    folder = folder.resolve()  # a dask worker's current directory is another
     on_progress("training", 0, len(trials))
     with parallel_config(**backend):
         tasks = (delayed(run_trial)(trial, folder, samples) for trial in trials)
