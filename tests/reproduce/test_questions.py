@@ -62,21 +62,23 @@ def test_costs_to_the_target_follow_the_epochs():
     assert "mbgd50 on N1 1.73 of the time and 1.21 of the energy" in text
 
 
-def test_remedies_are_compared_network_by_network_in_the_middle_of_the_seeds():
+def test_remedies_are_compared_in_the_middle_of_the_seeds():
     answer = found(flat(lambda t: {"spike": 0.01, "prediction": 0.02}.get(t.method.remedy, 0.0)))["remedies"]
-    for network in ("500-500-500-10", "500-500-500-500-500-10"):
-        assert (
-            f"on {network} CP with momentum 0.9 settles at 91.00 %, with spike compensation at 92.00, with weight "
-            "prediction at 93.00; without momentum at 91.00" in answer.finding
-        )
-    assert [line[:2] for line in answer.lines] == [
-        (network, method)
-        for network in ("500-500-500-10", "500-500-500-500-500-10")
-        for method in ("sgd", "cp", "sgd-m0.9", "cp-m0.9", "cp-m0.9-spike", "cp-m0.9-prediction")
+    assert (
+        "on 500-500-500-10 CP with momentum 0.9 settles at 91.00 %, with spike compensation at 92.00, with weight "
+        "prediction at 93.00; without momentum at 91.00" in answer.finding
+    )
+    assert [line[1] for line in answer.lines] == [
+        "sgd",
+        "cp",
+        "sgd-m0.9",
+        "cp-m0.9",
+        "cp-m0.9-spike",
+        "cp-m0.9-prediction",
     ]
     assert answer.lines[-1][3:6] == ("93.00", "92.00", "94.00")
 
 
 def test_every_answer_has_a_line_for_what_it_compares():
     counts = {answer.key: len(answer.lines) for answer in found(rising).values()}
-    assert counts == {"half": 7, "stochastic": 4, "batches": 4, "pipelining": 4, "remedies": 12}
+    assert counts == {"half": 7, "stochastic": 4, "batches": 4, "pipelining": 4, "remedies": 6}

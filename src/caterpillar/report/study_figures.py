@@ -122,6 +122,8 @@ def _stack(axis: Any, at: float, heights: dict[str, float]) -> None:
 
 def _cut(axis: Any, bars: Sequence[tuple[float, float]]) -> None:
     """A few bars are ten times as tall as the others, whose parts shall be seen: cut, with their height written on."""
+    if not bars:
+        return
     limit = min(CUT * median(height for _, height in bars), 1.05 * max(height for _, height in bars))
     axis.set_ylim(0, limit)
     for at, height in bars:
@@ -210,7 +212,9 @@ def remedies(records: Sequence[Record], path: Path) -> None:
 def _settled(records: Sequence[Record], networks: Sequence[str], methods: Sequence[str], path: Path) -> None:
     """A line a method: from the lowest seed to the highest, the median as a point."""
     single = curves(records)
-    figure, axes = canvas(1, len(networks), 1.5 + 2.6 * len(networks), 1.1 + 0.3 * len(methods), sharey=True)
+    figure, axes = canvas(
+        1, len(networks), 1.5 + 2.6 * len(networks), 1.1 + 0.3 * len(methods), sharex=True, sharey=True
+    )
     for axis, network in zip(axes, networks, strict=True):
         for line, method in enumerate(methods):
             ends = [100 * value for value in single[network, method].settled()]

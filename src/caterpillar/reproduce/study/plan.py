@@ -197,7 +197,6 @@ STUDY = Study(
         Workload(
             network=_N5,
             methods=METHODS,
-            extra=REMEDIES,
             search_epochs=10,
             final_epochs=SMALL_EPOCHS,
             seeds=3,
