@@ -14,7 +14,7 @@ from tests.reproduce.records import made_up, rising
 
 PICTURES = {
     "area", "table2", "fig10", "fig5", "fig6", "fig7", "fig8", "fig9",
-    "question-half", "question-stochastic", "question-batches", "question-pipelining",
+    "question-half", "question-stochastic", "question-batches", "question-pipelining", "question-remedies",
 }  # fmt: skip
 
 
