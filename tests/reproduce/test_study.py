@@ -100,6 +100,14 @@ def test_a_study_runs_and_a_second_call_trains_nothing_again(tmp_path: Path, mon
     assert {key: curve.seeds for key, curve in curves(first).items()} == {("6-10", "sgd"): 2, ("6-10", "mbcp4"): 2}
 
 
+def test_a_dask_cluster_writes_to_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("distributed", reason="pip install 'caterpillar-cgra[study]' for dask")
+    monkeypatch.chdir(tmp_path)
+    first = run_study(TINY, Path("by-dask"), dask="local")
+    monkeypatch.setattr("caterpillar.train.train", lambda *_, **__: pytest.fail("trained again"))
+    assert run_study(TINY, tmp_path / "by-dask") == first
+
+
 def test_trials_that_are_known_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first = run_study(TINY, tmp_path / "a")
     monkeypatch.setattr("caterpillar.train.train", lambda *_, **__: pytest.fail("trained again"))

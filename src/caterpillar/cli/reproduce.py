@@ -17,7 +17,7 @@ Quick = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(help="Trainings at a time.", min=1)]
-Dask = Annotated[str | None, typer.Option(help="Address of a dask scheduler to train on, with --full.")]
+Dask = Annotated[str | None, typer.Option(help="A dask scheduler to train on, or local. With --full.")]
 
 
 def reproduce(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from caterpillar.explore.query import read_results
 from caterpillar.explore.results import RESULTS, provenance, write_results
 from caterpillar.explore.sweep import Sweep
 from caterpillar.explore.work import Epochs
+from caterpillar.explore.workers import backend
 
-LOCAL = "local"
 Progress = Callable[[str, float, float], None]
 
 
@@ -76,7 +75,7 @@ def _grid(plan: Plan, out: Path, workers: int, dask: str | None, report: Progres
 
     cut = chunks(plan)
     parts = [chunk_path(out, place) for place in range(len(cut))]
-    with _backend(workers, dask):
+    with backend(workers, dask):
         while missing := [place for place, part in enumerate(parts) if not part.exists()]:
             try:
                 _round(plan, cut, parts, missing, report, shared=dask is None)
@@ -120,34 +119,6 @@ def _chunk(plan: Plan, chunk: Chunk, place: int, path: Path | None) -> tuple[int
         return place, content
     keep_chunk(path, content)
     return place, None
-
-
-@contextmanager
-def _backend(workers: int, dask: str | None) -> Generator[None]:
-    from joblib import parallel_config
-
-    if dask is None:
-        with parallel_config(backend="loky", n_jobs=workers):
-            yield
-        return
-    try:
-        import distributed
-    except ImportError:
-        raise UsageError("--dask needs the study extra: pip install 'caterpillar-cgra[study]'") from None
-    library: Any = distributed
-    cluster = None
-    if dask == LOCAL:
-        cluster = library.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    try:
-        client = library.Client(cluster or dask, timeout=10)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--dask must be local or the address of a scheduler, got {dask!r}: {error}") from None
-    try:
-        with client, parallel_config(backend="dask"):
-            yield
-    finally:
-        if cluster is not None:
-            cluster.close()
 
 
 def _summary(out: Path) -> Exploration:

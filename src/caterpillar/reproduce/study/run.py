@@ -10,8 +10,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, cast
 
-from caterpillar.checks import Diverged, UsageError
+from caterpillar.checks import Diverged
 from caterpillar.datasets import Dataset, load_dataset
+from caterpillar.explore.workers import backend
 from caterpillar.network import parse_network
 from caterpillar.reproduce.study.plan import Study, Trial
 from caterpillar.rules import parse_rule
@@ -82,37 +83,21 @@ def run_trials(
 ) -> list[Record]:
     """Run trials in parallel, each in a run directory in folder; one record per trial and epoch, in the trials' order.
 
-    workers: processes of joblib. dask: the address of a dask scheduler to use in their place (needs the extra
-    `study`); its workers must see the folder. on_progress(text, done, total) is called as trials finish.
+    workers: processes of joblib. dask: the address of a dask scheduler, or local, to use in their place (needs the
+    extra `study`); its workers must see the folder. on_progress(text, done, total) is called as trials finish.
     """
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, delayed
 
-    backend: dict[str, Any] = {"backend": "loky", "n_jobs": workers}
-    if dask is not None:
-        _use_dask(dask)
-        backend = {"backend": "dask"}
     records: list[Record] = []
     folder = folder.resolve()  # a dask worker's current directory is another
     on_progress("training", 0, len(trials))
-    with parallel_config(**backend):
+    with backend(workers, dask):
         tasks = (delayed(run_trial)(trial, folder, samples) for trial in trials)
         runs = cast("Iterable[list[Record]]", Parallel(return_as="generator")(tasks))
         for done, (trial, some) in enumerate(zip(trials, runs, strict=True), start=1):
             records.extend(some)
             on_progress(f"trained {trial.network}, {trial.method.label}, {trial.purpose}", done, len(trials))
     return records
-
-
-def _use_dask(address: str) -> None:
-    """joblib's dask backend takes the process's current client."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise UsageError("--dask needs the extra study: pip install 'caterpillar-cgra[study]'") from None
-    try:
-        Client(address, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--dask must be the address of a dask scheduler, got {address!r}: {error}") from None
 
 
 def run_trial(trial: Trial, folder: Path, samples: int) -> list[Record]:
