@@ -164,17 +164,6 @@ def store_rows(typingctx, ar, array, starts, j, vectors):
 
 
 @intrinsic
-def stored_rows(typingctx, ar, vectors):
-    """The vectors as they would be read back after they were stored."""
-
-    def codegen(context, builder, signature, args):
-        kept = [stored_code(signature.args[0], builder, x) for x in _values(builder, args[1])]
-        return context.make_tuple(builder, signature.return_type, kept)
-
-    return vectors(ar, vectors), codegen
-
-
-@intrinsic
 def fma_rows(typingctx, ar, factor, vectors, sums):
     """factor * vector + sum, for each vector and its sum."""
 
@@ -199,6 +188,29 @@ def fma_update_rows(typingctx, ar, factors, vector, weights, key, numbers, j):
         return context.make_tuple(builder, signature.return_type, updated)
 
     return weights(ar, factors, vector, weights, types.int64, numbers, types.intp), codegen
+
+
+@intrinsic
+def update_and_go_down(typingctx, ar, array, starts, j, factors, vector, key, numbers, next_factors, total):
+    """The weights at p + j as fma_update_rows makes them, stored; total <- next factor * weights + total for the rows in turn.
+
+    Row after row, for the weights of all rows would not fit into the registers beside two factors and a sum each.
+    """
+
+    def codegen(context, builder, signature, args):
+        kind, array_type, array, j, vector, key = *signature.args[:2], args[1], args[3], args[5], args[6]
+        starts, factors, numbers, next_factors = (_values(builder, args[k]) for k in (2, 4, 7, 8))
+        total = args[9]
+        for p, u, n, factor in zip(starts, factors, numbers, next_factors, strict=True):
+            at = builder.add(p, j)
+            weights = load_code(kind, context, builder, array_type, array, at)
+            weights = update_code(kind, builder, u, vector, weights, key, builder.add(n, j))
+            store_code(kind, context, builder, array_type, array, at, weights)
+            total = fma_code(kind, builder, factor, stored_code(kind, builder, weights), total)
+        return total
+
+    signature = total(ar, array, starts, types.intp, factors, vector, types.int64, numbers, next_factors, total)
+    return signature, codegen
 
 
 @intrinsic

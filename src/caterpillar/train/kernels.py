@@ -31,7 +31,7 @@ from caterpillar.numerics.rows import (
     store_columns,
     store_rows,
     store_tree_sums,
-    stored_rows,
+    update_and_go_down,
 )
 from caterpillar.numerics.vector import (
     add,
@@ -210,17 +210,21 @@ def _one_pass(ar, T, F, W, i, row, end, base, width, stride, h, d, part, rate, e
     for j in range(0, width, 16):
         if far:
             row, done = _fetch(T, W, i, row, done, end, base, width, stride)
-        dj, weights = load(ar, F, d + j), load_rows(ar, W, starts, j)
-        sums = fma_rows(ar, dj, weights, sums)
-        weights = stored_rows(ar, fma_update_rows(ar, factors, dj, weights, key, numbers, j))
-        store(ar, F, a + j, fma_down(ar, next_factors, weights, load(ar, F, a + j)))
-        store_rows(ar, W, starts, j, weights)
-    store_tree_sums(ar, F, places(part, i, 1), sums)
+        dj, total = load(ar, F, d + j), load(ar, F, a + j)
+        if part >= 0:
+            sums = fma_rows(ar, dj, load_rows(ar, W, starts, j), sums)
+        total = update_and_go_down(ar, W, starts, j, factors, dj, key, numbers, next_factors, total)
+        store(ar, F, a + j, total)
+    if part >= 0:
+        store_tree_sums(ar, F, places(part, i, 1), sums)
 
 
 @njit(nogil=True)
 def one_pass_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rate, entering, a, key, number, columns):
-    """backward_update_rows with h and d, then forward_rows with the activations at entering, in one read."""
+    """backward_update_rows with h and d, then forward_rows with the activations at entering, in one read.
+
+    part: -1 if nobody wants the sums of backward_rows.
+    """
     keep_apart()
     k, end = rows, rows + count
     rest = (end, base, width, stride, h, d, part, rate, entering, a, key, number, columns)

@@ -64,8 +64,7 @@ def _one_pass(ar, T, F, W, step, panel, thread, tick, backward):
     base, column = T[row + c.WEIGHT + panel], T[row + c.FIRST + panel]
     width, stride = T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
     h, d = activation_at(T, layer - 1, k, 0), error_at(T, layer, k, 0) + column
-    unread = T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS]
-    part = parts_at(T, layer, k, 0, panel) if backward else unread
+    part = parts_at(T, layer, k, 0, panel) if backward else -1
     e, a = (activation_at(T, layer - 1, entering, 0), activation_at(T, layer, entering, 0) + column)
     skip = T[c.SKIP] and (not backward or T[c.CODE] == RELU)
     found = list_either(ar, T, rows, F, h, e, 0, inputs, skip)
