@@ -118,7 +118,9 @@ def negated_products(typingctx, ar, factor, vectors):
 
     def codegen(context, builder, signature, args):
         factor = splat_code(builder, args[1])
-        products = [builder.fneg(rounded_code(signature.args[0], builder, "fmul", factor, x)) for x in _values(builder, args[2])]
+        products = [
+            builder.fneg(rounded_code(signature.args[0], builder, "fmul", factor, x)) for x in _values(builder, args[2])
+        ]
         return context.make_tuple(builder, signature.return_type, products)
 
     return vectors(ar, ar.scalar, vectors), codegen
@@ -177,14 +179,12 @@ def fma_rows(typingctx, ar, factor, vectors, sums):
 
 @intrinsic
 def fma_update_rows(typingctx, ar, factors, vector, weights, key, numbers, j):
-    """factor * vector + weight as stochastic.fma_update, for each factor, its weights and their first one's number - j."""
+    """factor * vector + weight as fma_update, for each factor and its weights; the first has number n + j."""
 
     def codegen(context, builder, signature, args):
         _, factors, vector, weights, key, numbers, j = args
         rows = zip(_values(builder, factors), _values(builder, weights), _values(builder, numbers), strict=True)
-        updated = [
-            update_code(signature.args[0], builder, u, vector, w, key, builder.add(n, j)) for u, w, n in rows
-        ]
+        updated = [update_code(signature.args[0], builder, u, vector, w, key, builder.add(n, j)) for u, w, n in rows]
         return context.make_tuple(builder, signature.return_type, updated)
 
     return weights(ar, factors, vector, weights, types.int64, numbers, types.intp), codegen
@@ -192,7 +192,7 @@ def fma_update_rows(typingctx, ar, factors, vector, weights, key, numbers, j):
 
 @intrinsic
 def update_and_go_down(typingctx, ar, array, starts, j, factors, vector, key, numbers, next_factors, total):
-    """The weights at p + j as fma_update_rows makes them, stored; total <- next factor * weights + total for the rows in turn.
+    """The weights at p + j as fma_update_rows makes them, stored; then total <- next factor * weights + total.
 
     Row after row, for the weights of all rows would not fit into the registers beside two factors and a sum each.
     """
@@ -226,38 +226,38 @@ def fma_down(typingctx, ar, factors, vectors, total):
     return total(ar, factors, vectors, total), codegen
 
 
-@intrinsic
-def load_columns(typingctx, ar, array, index):
-    """array[index : index + 16 * rows_at_once] of floats, as a tuple of vectors."""
+@intrinsic(prefer_literal=True)
+def load_columns(typingctx, ar, array, index, times):
+    """array[index : index + 16 * times * rows_at_once] of floats, as a tuple of vectors; times: a constant."""
 
     def codegen(context, builder, signature, args):
         vector = ir.VectorType(signature.args[0].llvm, LANES)
-        loaded = [builder.load(pointer) for pointer in _side_by_side(context, builder, signature, args, vector)]
+        pointers = _side_by_side(context, builder, signature, args, vector, len(signature.return_type))
+        loaded = [builder.load(pointer) for pointer in pointers]
         for value in loaded:
             value.align = signature.args[1].dtype.bitwidth // 8
         return context.make_tuple(builder, signature.return_type, loaded)
 
-    return types.UniTuple(ar.vector, ar.rows)(ar, array, index), codegen
+    return types.UniTuple(ar.vector, times.literal_value * ar.rows)(ar, array, index, times), codegen
 
 
 @intrinsic
 def store_columns(typingctx, ar, array, index, vectors):
-    """array[index : index + 16 * rows_at_once] = a tuple of vectors, for an array of floats."""
+    """array[index : index + 16 * len(vectors)] = a tuple of vectors, for an array of floats."""
 
     def codegen(context, builder, signature, args):
-        pointers = _side_by_side(context, builder, signature, args, args[3].type.element)
-        for pointer, vector in zip(pointers, _values(builder, args[3]), strict=True):
-            builder.store(vector, pointer).align = signature.args[1].dtype.bitwidth // 8
+        values = _values(builder, args[3])
+        pointers = _side_by_side(context, builder, signature, args, values[0].type, len(values))
+        for pointer, value in zip(pointers, values, strict=True):
+            builder.store(value, pointer).align = signature.args[1].dtype.bitwidth // 8
         return context.get_dummy_value()
 
     return types.void(ar, array, index, vectors), codegen
 
 
-def _side_by_side(context, builder, signature, args, vector):
-    kind, array_type, index_type = signature.args[0], signature.args[1], args[2].type
-    for k in range(kind.rows):
-        at = builder.add(args[2], ir.Constant(index_type, k * LANES))
-        yield address(context, builder, array_type, args[1], at, vector)
+def _side_by_side(context, builder, signature, args, vector: ir.Type, count: int) -> list[ir.Value]:
+    places = [builder.add(args[2], ir.Constant(args[2].type, k * LANES)) for k in range(count)]
+    return [address(context, builder, signature.args[1], args[1], at, vector) for at in places]
 
 
 @intrinsic
@@ -283,7 +283,7 @@ def fma_down_columns(typingctx, ar, factors, array, starts, j, sums):
 
 @intrinsic
 def store_tree_sums(typingctx, ar, array, at, vectors):
-    """array[k] = tree_sum(vector) for each place k and its vector, a power of two of them, for less than the work of each."""
+    """array[k] = tree_sum(vector) for each place k and its vector, a power of two of them."""
 
     def codegen(context, builder, signature, args):
         kind, array_type = signature.args[:2]

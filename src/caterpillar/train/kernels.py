@@ -33,14 +33,17 @@ from caterpillar.numerics.rows import (
     store_tree_sums,
     update_and_go_down,
 )
+from caterpillar.numerics.stochastic import fma_update
 from caterpillar.numerics.vector import (
     add,
     fma,
     is_clean,
+    item,
     keep_apart,
     keep_inside,
     load,
     load_weights,
+    mul,
     splat,
     store,
     store_weights,
@@ -89,13 +92,14 @@ def _forward(ar, T, F, W, i, row, end, base, width, stride, h, a):
     keep_inside()
     far, done, step = T[c.FAR] and row < end, 0, 16 * rows_at_once(ar)
     factors, starts = splats(ar, F, places(h, i, 1)), places(base, i, stride)
-    tiled = width // step * step
-    for j in range(0, tiled, step):
+    wide, tiled = 0 if far else width // (2 * step) * (2 * step), width // step * step
+    for j in range(0, wide, 2 * step):
+        store_columns(ar, F, a + j, fma_down_columns(ar, factors, W, starts, j, load_columns(ar, F, a + j, 2)))
+    for j in range(wide, tiled, step):
         if far:
             for _ in range(rows_at_once(ar)):
                 row, done = _fetch(T, W, i, row, done, end, base, width, stride)
-        sums = fma_down_columns(ar, factors, W, starts, j, load_columns(ar, F, a + j))
-        store_columns(ar, F, a + j, sums)
+        store_columns(ar, F, a + j, fma_down_columns(ar, factors, W, starts, j, load_columns(ar, F, a + j, 1)))
     for j in range(tiled, width, 16):
         if far:
             row, done = _fetch(T, W, i, row, done, end, base, width, stride)
@@ -142,31 +146,19 @@ def backward_rows(ar, T, F, W, rows, count, base, width, stride, d, part):
 
 
 @njit(nogil=True)
-def _update(ar, T, F, W, i, row, end, base, width, stride, h, d, rate, key, number, columns):
-    """update_rows for the rows i; the next ones are T[row : end]."""
-    keep_inside()
-    far, done = T[c.FAR] and row < end, 0
-    starts, numbers = places(base, i, stride), places(number, i, columns)
-    factors = negated_products(ar, rate, splats(ar, F, places(h, i, 1)))
-    for j in range(0, width, 16):
-        if far:
-            row, done = _fetch(T, W, i, row, done, end, base, width, stride)
-        weights = load_rows(ar, W, starts, j)
-        store_rows(ar, W, starts, j, fma_update_rows(ar, factors, load(ar, F, d + j), weights, key, numbers, j))
-
-
-@njit(nogil=True)
 def update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, rate, key, number, columns):
     """W_ij <- fma(-u_i, d_j, W_ij) with u_i = rate h_i, rounded (rate d would be subnormal in half)."""
     keep_apart()
-    k, end = rows, rows + count
-    rest = (end, base, width, stride, h, d, rate, key, number, columns)
-    while k + rows_at_once(ar) <= end:
-        _update(ar, T, F, W, several(ar, T, k), k + rows_at_once(ar), *rest)
-        k += rows_at_once(ar)
-    while k < end:
-        _update(ar, T, F, W, (T[k],), k + 1, *rest)
-        k += 1
+    end = rows + count
+    for k in range(rows, end):
+        i, row, done = (T[k],), k + 1, 0
+        far, p, n = T[c.FAR] and row < end, base + T[k] * stride, number + T[k] * columns
+        u = splat(ar, -mul(ar, rate, item(F, h + T[k])))
+        for j in range(0, width, 16):
+            if far:
+                row, done = _fetch(T, W, i, row, done, end, base, width, stride)
+            w = fma_update(ar, u, load(ar, F, d + j), load_weights(ar, W, p + j), key, n + j)
+            store_weights(ar, W, p + j, w)
 
 
 @njit(nogil=True)
