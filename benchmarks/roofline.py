@@ -15,20 +15,22 @@ FP32 = Arithmetic("fp32", "benchmark")
 
 
 @njit(nogil=True)
-def _read(ar, W, out):
+def _read(ar, W, out, passes):
     s0, s1, s2, s3, one = zeros(ar), zeros(ar), zeros(ar), zeros(ar), splat(ar, out[0])
-    for j in range(0, W.size - 63, 64):
-        s0, s1 = fma(ar, one, load(ar, W, j), s0), fma(ar, one, load(ar, W, j + 16), s1)
-        s2, s3 = fma(ar, one, load(ar, W, j + 32), s2), fma(ar, one, load(ar, W, j + 48), s3)
+    for _ in range(passes):
+        for j in range(0, W.size - 63, 64):
+            s0, s1 = fma(ar, one, load(ar, W, j), s0), fma(ar, one, load(ar, W, j + 16), s1)
+            s2, s3 = fma(ar, one, load(ar, W, j + 32), s2), fma(ar, one, load(ar, W, j + 48), s3)
     store(ar, out, 16, fma(ar, s0, s1, fma(ar, s2, s3, s0)))
 
 
 @njit(nogil=True)
-def _read_and_write(ar, W, out):
+def _read_and_write(ar, W, out, passes):
     factor = splat(ar, out[0])
-    for j in range(0, W.size - 63, 64):
-        for k in range(j, j + 64, 16):
-            store(ar, W, k, fma(ar, factor, factor, load(ar, W, k)))
+    for _ in range(passes):
+        for j in range(0, W.size - 63, 64):
+            for k in range(j, j + 64, 16):
+                store(ar, W, k, fma(ar, factor, factor, load(ar, W, k)))
 
 
 @njit(nogil=True)
@@ -56,11 +58,11 @@ class Roofline:
 
     def read(self) -> float:
         """Read every weight once."""
-        return self._time(lambda: _read(FP32, self._weights, self._out))
+        return self._time(_read)
 
     def read_and_write(self) -> float:
         """Read and write every weight once."""
-        return self._time(lambda: _read_and_write(FP32, self._weights, self._out))
+        return self._time(_read_and_write)
 
     def multiply_add(self) -> float:
         """One of the sixteen in a vector, with nothing to wait for."""
@@ -69,8 +71,7 @@ class Roofline:
         _multiply_add(FP32, rounds, self._out)
         return (time.perf_counter() - started) / (rounds * 12 * 16)
 
-    def _time(self, one_pass) -> float:
+    def _time(self, kernel) -> float:
         started = time.perf_counter()
-        for _ in range(self._passes):
-            one_pass()
+        kernel(FP32, self._weights, self._out, self._passes)
         return (time.perf_counter() - started) / self._passes

@@ -10,7 +10,7 @@ from caterpillar.datasets import Samples
 from caterpillar.network import Network
 from caterpillar.numerics import NUMERICS, storage_dtype
 from caterpillar.rules import cp, dfa, fa, mbcp, mbgd, sgd
-from caterpillar.train import Settings, State, initial_state, train
+from caterpillar.train import Settings, State, columns, initial_state, train
 from caterpillar.train.random import shuffled
 from tests.train.helpers import last, problem, settings
 
@@ -46,6 +46,18 @@ def test_one_thread_two_threads_and_no_skipping_give_the_same_bits(rule, numeric
         for skip in (True, False)
     }
     assert len(shas) == 1
+
+
+@pytest.mark.parametrize("numerics", ["fp32", "fp16"])
+@pytest.mark.parametrize("rule", [sgd(), cp(), dfa()], ids=name)
+def test_wide_layers_far_from_the_processor_give_the_same_bits(rule, numerics, monkeypatch):
+    """Rows fetched early, and sums in narrower tiles, as for matrices that exceed the cache."""
+    network = Network.mlp(40, 600, 300, 10)
+    samples = problem(network, 5)
+    how = settings(numerics=numerics, epochs=1)
+    near = last(rule(network), samples, how).state.weights_sha256
+    monkeypatch.setattr(columns, "FAR_BYTES", 0)
+    assert last(rule(network), samples, how).state.weights_sha256 == near
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name)

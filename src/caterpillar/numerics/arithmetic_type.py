@@ -43,7 +43,7 @@ class Arithmetic:
         self.numerics: Numerics = numerics
         self.digest = digest
         self.stochastic = stochastic
-        self.avx512 = numerics == "fp16" and (has_avx512() if avx512 is None else avx512)
+        self.avx512 = has_avx512() if avx512 is None else avx512
 
 
 class ArithmeticType(types.Type):
@@ -54,6 +54,11 @@ class ArithmeticType(types.Type):
         self.numerics = numerics
         self.stochastic = stochastic
         self.avx512 = avx512
+
+    @property
+    def rows(self) -> int:
+        """How many rows a kernel takes at a time; AVX-512 has 32 registers, which sixteen float32 fill."""
+        return 8 if self.avx512 and self.numerics != "fp64" else 4
 
     @property
     def scalar(self) -> types.Float:

@@ -14,6 +14,13 @@ from caterpillar.numerics.codegen import constant, like, round_to_half
 from caterpillar.numerics.vector import fma_code, fused
 
 
+def update_code(kind: ArithmeticType, builder, x, y, z, key, number):
+    """x*y + z for weights about to be stored; see fma_update."""
+    if not kind.stochastic:
+        return fma_code(kind, builder, x, y, z)
+    return _store_at_random(kind, builder, fused(builder, x, y, z), _random_bits(builder, key, number))
+
+
 @intrinsic
 def fma_update(typingctx, ar, a, b, c, key, first):
     """a*b + c for weights about to be stored: as fma, or rounded to the storage format at random.
@@ -24,11 +31,7 @@ def fma_update(typingctx, ar, a, b, c, key, first):
     """
 
     def codegen(context, builder, signature, args):
-        kind = signature.args[0]
-        _, x, y, z, random_key, number = args
-        if not kind.stochastic:
-            return fma_code(kind, builder, x, y, z)
-        return _store_at_random(kind, builder, fused(builder, x, y, z), _random_bits(builder, random_key, number))
+        return update_code(signature.args[0], builder, *args[1:])
 
     return a(ar, a, b, c, types.int64, types.int64), codegen
 

@@ -27,7 +27,7 @@ def _halve(kind: ArithmeticType, builder, x, y, group: int):
     return round_to_half(builder, total) if kind.numerics == "fp16" else total
 
 
-def _tree_sums(kind: ArithmeticType, builder, vectors: list[ir.Value]):
+def tree_sums_code(kind: ArithmeticType, builder, vectors: list[ir.Value]):
     """A vector that begins with the tree sums of the vectors (a power of two of them), in order."""
     group = LANES
     while group > 1:
@@ -45,23 +45,9 @@ def tree_sum(typingctx, ar, vector):
     """The sum of sixteen by halving: number k adds number k + 8, then k + 4, k + 2, k + 1; each sum is rounded."""
 
     def codegen(context, builder, signature, args):
-        return builder.extract_element(_tree_sums(signature.args[0], builder, [args[1]]), ir.Constant(I32, 0))
+        return builder.extract_element(tree_sums_code(signature.args[0], builder, [args[1]]), ir.Constant(I32, 0))
 
     return ar.scalar(ar, vector), codegen
-
-
-@intrinsic
-def store_tree_sums(typingctx, ar, array, a0, a1, a2, a3, v0, v1, v2, v3):
-    """array[a0] = tree_sum(v0), ... array[a3] = tree_sum(v3), for less than four times the work."""
-
-    def codegen(context, builder, signature, args):
-        sums = _tree_sums(signature.args[0], builder, list(args[6:]))
-        for k in range(4):
-            pointer = address(context, builder, signature.args[1], args[1], args[2 + k], sums.type.element)
-            builder.store(builder.extract_element(sums, ir.Constant(I32, k)), pointer)
-        return context.get_dummy_value()
-
-    return types.void(ar, array, a0, a1, a2, a3, v0, v1, v2, v3), codegen
 
 
 @intrinsic
@@ -69,7 +55,7 @@ def store_tree_sums_by_four(typingctx, ar, array, places, vectors):
     """array[places[s] + k] = tree_sum(vectors[4 s + k]) for s, k in 0 .. 3; tuples of four places, sixteen vectors."""
 
     def codegen(context, builder, signature, args):
-        sums = _tree_sums(signature.args[0], builder, [builder.extract_value(args[3], k) for k in range(LANES)])
+        sums = tree_sums_code(signature.args[0], builder, [builder.extract_value(args[3], k) for k in range(LANES)])
         for s in range(4):
             mask = ir.Constant(ir.VectorType(I32, 4), [ir.Constant(I32, 4 * s + k) for k in range(4)])
             four = builder.shuffle_vector(sums, sums, mask)

@@ -77,20 +77,25 @@ def fma(typingctx, ar, a, b, c):
     return a(ar, a, b, c), codegen
 
 
-def _rounded(operation: str):
-    """a (operation) b, rounded once to the format that products are added in.
+def rounded_code(kind: ArithmeticType, builder, operation: str, x, y):
+    """x (operation) y, rounded once to the format that products are added in.
 
     In fp16: float32's rounding and then half's is the same as half's alone, since 24 >= 2 * 11 + 2 bits
     (Figueroa 1995), and sums that are subnormal halves are exact.
     """
+    result = getattr(builder, operation)(x, y)
+    return round_to_half(builder, result) if kind.numerics == "fp16" else result
+
+
+def _rounded(operation: str):
+    """An intrinsic of rounded_code."""
 
     def define(typingctx, ar, a, b):
         if not is_number(ar, a, b):
             return None
 
         def codegen(context, builder, signature, args):
-            result = getattr(builder, operation)(args[1], args[2])
-            return round_to_half(builder, result) if signature.args[0].numerics == "fp16" else result
+            return rounded_code(signature.args[0], builder, operation, args[1], args[2])
 
         return a(ar, a, b), codegen
 
@@ -137,6 +142,11 @@ def _narrow(kind: ArithmeticType, builder, x):
     return builder.fptrunc(x, stored) if x.type != stored else x
 
 
+def stored_code(kind: ArithmeticType, builder, x):
+    """x as it would be read back after it was stored."""
+    return _widen(kind, builder, _narrow(kind, builder, x))
+
+
 @intrinsic
 def stored(typingctx, ar, x):
     """x as it would be read back after it was stored."""
@@ -144,10 +154,17 @@ def stored(typingctx, ar, x):
         return None
 
     def codegen(context, builder, signature, args):
-        kind = signature.args[0]
-        return _widen(kind, builder, _narrow(kind, builder, args[1]))
+        return stored_code(signature.args[0], builder, args[1])
 
     return x(ar, x), codegen
+
+
+def load_code(kind: ArithmeticType, context, builder, array_type, array, index):
+    """array[index : index + 16] of the storage format, as a vector."""
+    vector = ir.VectorType(_stored_type(kind), LANES)
+    value = builder.load(address(context, builder, array_type, array, index, vector))
+    value.align = array_type.dtype.bitwidth // 8
+    return _widen(kind, builder, value)
 
 
 @intrinsic
@@ -156,13 +173,16 @@ def load_weights(typingctx, ar, array, index):
 
     def codegen(context, builder, signature, args):
         kind, array_type = signature.args[:2]
-        element = _stored_type(kind)
-        vector = ir.VectorType(element, LANES)
-        value = builder.load(address(context, builder, array_type, args[1], args[2], vector))
-        value.align = array_type.dtype.bitwidth // 8
-        return _widen(kind, builder, value)
+        return load_code(kind, context, builder, array_type, args[1], args[2])
 
     return ar.vector(ar, array, index), codegen
+
+
+def store_code(kind: ArithmeticType, context, builder, array_type, array, index, vector) -> None:
+    """array[index : index + 16] = vector, rounded to the storage format."""
+    value = _narrow(kind, builder, vector)
+    pointer = address(context, builder, array_type, array, index, value.type)
+    builder.store(value, pointer).align = array_type.dtype.bitwidth // 8
 
 
 @intrinsic
@@ -171,9 +191,7 @@ def store_weights(typingctx, ar, array, index, vector):
 
     def codegen(context, builder, signature, args):
         kind, array_type = signature.args[:2]
-        value = _narrow(kind, builder, args[3])
-        pointer = address(context, builder, array_type, args[1], args[2], value.type)
-        builder.store(value, pointer).align = array_type.dtype.bitwidth // 8
+        store_code(kind, context, builder, array_type, *args[1:])
         return context.get_dummy_value()
 
     return types.void(ar, array, index, vector), codegen
@@ -262,14 +280,19 @@ def is_clean(typingctx, ar, mark):
     return types.boolean(ar, mark), codegen
 
 
+def splat_code(builder, x):
+    """Sixteen times x."""
+    first = ir.Constant(ir.VectorType(x.type, LANES), ir.Undefined)
+    first = builder.insert_element(first, x, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+
+
 @intrinsic
 def splat(typingctx, ar, x):
     """Sixteen times x."""
 
     def codegen(context, builder, signature, args):
-        first = ir.Constant(ir.VectorType(args[1].type, LANES), ir.Undefined)
-        first = builder.insert_element(first, args[1], ir.Constant(I32, 0))
-        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+        return splat_code(builder, args[1])
 
     return ar.vector(ar, ar.scalar), codegen
 
@@ -290,6 +313,17 @@ def keep_apart(typingctx):
 
     def codegen(context, builder, signature, args):
         builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def keep_inside(typingctx):
+    """The function that calls this is compiled into its callers: passing three arrays costs a hundred moves."""
+
+    def codegen(context, builder, signature, args):
+        builder.function.attributes.add("alwaysinline")
         return context.get_dummy_value()
 
     return types.void(), codegen

@@ -8,7 +8,7 @@ KINDS = {"matrix": MATRIX, "finish": FINISH, "direct": DIRECT, "output": OUTPUT}
 # T begins with the run's numbers, and with where its other parts start: in T itself, SCRATCH in F, AHEAD in W
 (BATCH, SAMPLES, BATCHES, CODE, SKIP, THREADS, DEPTH, STEPS) = range(8)
 (LAYER_ROWS, STEP_ROWS, ORDER, LABELS, LISTS, LIST_WORDS, STATUS) = range(8, 15)
-(SCRATCH, SCRATCH_WORDS, AHEAD, AHEAD_WORDS, ORDERED, SEED, BATCHES_BEFORE, HEADER) = range(15, 23)
+(SCRATCH, SCRATCH_WORDS, AHEAD, AHEAD_WORDS, ORDERED, SEED, BATCHES_BEFORE, FAR, HEADER) = range(15, 24)
 
 # A step's row; a lag of -1 means that the operation is absent; its constants lie in F
 (KIND, LAYER, LAG, OUTPUT_LAYER, BARRIER, BACKWARD_LAG, UPDATE_LAG, FORWARD_LAG) = range(8)
@@ -30,3 +30,4 @@ BAD_ACTIVATION, BAD_ERROR = 1, 2
 WHAT = ("", "NaN or infinity among the activations", "NaN or infinity among the errors")
 
 BLOCK_WORDS = 16384  # of a matrix, worked on by several operations while in cache
+FAR_BYTES = 16 << 20  # of matrices: more than that does not stay in the third-level cache from pass to pass

@@ -97,7 +97,7 @@ def direct_step(ar, T, F, W, layer, output_layer, k, count, panel, thread, tick)
             order, room = T[row + c.FEEDBACK_ORDER], sums + T[row + c.PAD]
             ordered_backward(ar, T, F, W, order, first, last, T[row + c.FEEDBACK], stride, e, sums, room)
         else:
-            found = list_rows(T, rows, F, h, first, last, T[c.CODE] == RELU and T[c.SKIP])
+            found = list_rows(ar, T, rows, F, h, first, last, T[c.CODE] == RELU and T[c.SKIP])
             backward_rows(ar, T, F, W, rows, found, T[row + c.FEEDBACK], width, stride, e, sums)
         finite = True
         for j in range(first, last):

@@ -56,7 +56,6 @@ class Engine:
             bounds,
             settings.numerics,
             settings.threads,
-            batch=program.batch,
             ahead_whole=self._order is not None,
         )
         self._fill(state)

@@ -12,14 +12,35 @@ from __future__ import annotations
 
 from numba import njit
 
+from caterpillar.numerics.rows import (
+    fma_down,
+    fma_down_columns,
+    fma_rows,
+    fma_update_rows,
+    list_marked,
+    load_columns,
+    load_rows,
+    negated_products,
+    no_sums,
+    nonzero,
+    places,
+    prefetch,
+    rows_at_once,
+    several,
+    splats,
+    store_columns,
+    store_rows,
+    store_tree_sums,
+    update_and_go_down,
+)
 from caterpillar.numerics.stochastic import fma_update
-from caterpillar.numerics.sums import store_tree_sums, tree_sum
 from caterpillar.numerics.vector import (
     add,
     fma,
     is_clean,
     item,
     keep_apart,
+    keep_inside,
     load,
     load_weights,
     mul,
@@ -31,84 +52,96 @@ from caterpillar.numerics.vector import (
     where_positive,
     zeros,
 )
+from caterpillar.train import columns as c
 
 
 @njit(nogil=True)
-def list_rows(T, rows, F, h, first, last, skip):
+def list_rows(ar, T, rows, F, h, first, last, skip):
     """List the rows first .. last - 1, or only those where h is not zero; return how many."""
-    keep_apart()
-    if not skip:
-        for i in range(first, last):
-            T[rows + i - first] = i
-        return last - first
-    found = rows
-    for i in range(first, last):
-        T[found] = i
-        found += F[h + i] != 0
-    return found - rows
+    return list_either(ar, T, rows, F, h, h, first, last, skip)
 
 
 @njit(nogil=True)
-def list_either(T, rows, F, h, other, first, last, skip):
+def list_either(ar, T, rows, F, h, other, first, last, skip):
     """As list_rows, leaving out only the rows where both h and other are zero."""
     keep_apart()
     found = rows
-    for i in range(first, last):
-        T[found] = i
-        found += (F[h + i] != 0) | (F[other + i] != 0) | (not skip)
+    for i in range(first, last, 16):
+        within = (1 << min(last - i, 16)) - 1
+        marks = nonzero(ar, F, h + i) | nonzero(ar, F, other + i) if skip else within
+        found = list_marked(T, found, i, marks & within)
     return found - rows
+
+
+@njit(inline="always")
+def _fetch(T, W, i, row, done, end, base, width, stride):
+    """Fetch the next piece of the rows T[row], T[row + 1], ... from memory: as many words as the rows i take a step.
+
+    Returns row and done (words of it) of the piece after. Memory likes one long stream better than a stream a row.
+    """
+    prefetch(W, base + T[row] * stride + done, i)
+    done += 16 * len(i)
+    if done >= width:
+        return min(row + 1, end - 1), 0
+    return row, done
+
+
+@njit(nogil=True)
+def _forward(ar, T, F, W, i, row, end, base, width, stride, h, a):
+    """a_j <- fma(h_i, W_ij, a_j) for the rows i in turn; the next ones are T[row : end]."""
+    keep_inside()
+    far, done, step = T[c.FAR] and row < end, 0, 16 * rows_at_once(ar)
+    factors, starts = splats(ar, F, places(h, i, 1)), places(base, i, stride)
+    wide, tiled = 0 if far else width // (2 * step) * (2 * step), width // step * step
+    for j in range(0, wide, 2 * step):
+        store_columns(ar, F, a + j, fma_down_columns(ar, factors, W, starts, j, load_columns(ar, F, a + j, 2)))
+    for j in range(wide, tiled, step):
+        if far:
+            for _ in range(rows_at_once(ar)):
+                row, done = _fetch(T, W, i, row, done, end, base, width, stride)
+        store_columns(ar, F, a + j, fma_down_columns(ar, factors, W, starts, j, load_columns(ar, F, a + j, 1)))
+    for j in range(tiled, width, 16):
+        if far:
+            row, done = _fetch(T, W, i, row, done, end, base, width, stride)
+        store(ar, F, a + j, fma_down(ar, factors, load_rows(ar, W, starts, j), load(ar, F, a + j)))
 
 
 @njit(nogil=True)
 def forward_rows(ar, T, F, W, rows, count, base, width, stride, h, a):
     """a_j <- fma(h_i, W_ij, a_j) for the rows in turn."""
     keep_apart()
-    k = rows
-    while k + 4 <= rows + count:
-        i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
-        h0, h1, h2, h3 = (
-            splat(ar, item(F, h + i0)),
-            splat(ar, item(F, h + i1)),
-            splat(ar, item(F, h + i2)),
-            splat(ar, item(F, h + i3)),
-        )
-        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
-        for j in range(0, width, 16):
-            sums = fma(ar, h0, load_weights(ar, W, p0 + j), load(ar, F, a + j))
-            sums = fma(ar, h1, load_weights(ar, W, p1 + j), sums)
-            sums = fma(ar, h2, load_weights(ar, W, p2 + j), sums)
-            sums = fma(ar, h3, load_weights(ar, W, p3 + j), sums)
-            store(ar, F, a + j, sums)
-        k += 4
-    while k < rows + count:
-        h0, p0 = splat(ar, item(F, h + T[k])), base + T[k] * stride
-        for j in range(0, width, 16):
-            store(ar, F, a + j, fma(ar, h0, load_weights(ar, W, p0 + j), load(ar, F, a + j)))
+    k, end = rows, rows + count
+    while k + rows_at_once(ar) <= end:
+        _forward(ar, T, F, W, several(ar, T, k), k + rows_at_once(ar), end, base, width, stride, h, a)
+        k += rows_at_once(ar)
+    while k < end:
+        _forward(ar, T, F, W, (T[k],), k + 1, end, base, width, stride, h, a)
         k += 1
+
+
+@njit(nogil=True)
+def _backward(ar, T, F, W, i, row, end, base, width, stride, d, part):
+    """backward_rows for the rows i; the next ones are T[row : end]."""
+    keep_inside()
+    far, done = T[c.FAR] and row < end, 0
+    starts, sums = places(base, i, stride), no_sums(ar, i)
+    for j in range(0, width, 16):
+        if far:
+            row, done = _fetch(T, W, i, row, done, end, base, width, stride)
+        sums = fma_rows(ar, load(ar, F, d + j), load_rows(ar, W, starts, j), sums)
+    store_tree_sums(ar, F, places(part, i, 1), sums)
 
 
 @njit(nogil=True)
 def backward_rows(ar, T, F, W, rows, count, base, width, stride, d, part):
     """F[part + i] = sum over j of d_j W_ij: sixteen partial sums, then halving."""
     keep_apart()
-    k = rows
-    while k + 4 <= rows + count:
-        i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
-        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
-        s0, s1, s2, s3 = zeros(ar), zeros(ar), zeros(ar), zeros(ar)
-        for j in range(0, width, 16):
-            dj = load(ar, F, d + j)
-            s0 = fma(ar, dj, load_weights(ar, W, p0 + j), s0)
-            s1 = fma(ar, dj, load_weights(ar, W, p1 + j), s1)
-            s2 = fma(ar, dj, load_weights(ar, W, p2 + j), s2)
-            s3 = fma(ar, dj, load_weights(ar, W, p3 + j), s3)
-        store_tree_sums(ar, F, part + i0, part + i1, part + i2, part + i3, s0, s1, s2, s3)
-        k += 4
-    while k < rows + count:
-        p0, s0 = base + T[k] * stride, zeros(ar)
-        for j in range(0, width, 16):
-            s0 = fma(ar, load(ar, F, d + j), load_weights(ar, W, p0 + j), s0)
-        F[part + T[k]] = tree_sum(ar, s0)
+    k, end = rows, rows + count
+    while k + rows_at_once(ar) <= end:
+        _backward(ar, T, F, W, several(ar, T, k), k + rows_at_once(ar), end, base, width, stride, d, part)
+        k += rows_at_once(ar)
+    while k < end:
+        _backward(ar, T, F, W, (T[k],), k + 1, end, base, width, stride, d, part)
         k += 1
 
 
@@ -116,79 +149,83 @@ def backward_rows(ar, T, F, W, rows, count, base, width, stride, d, part):
 def update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, rate, key, number, columns):
     """W_ij <- fma(-u_i, d_j, W_ij) with u_i = rate h_i, rounded (rate d would be subnormal in half)."""
     keep_apart()
-    for k in range(rows, rows + count):
-        i = T[k]
-        u, p = splat(ar, -mul(ar, rate, item(F, h + i))), base + i * stride
+    end = rows + count
+    for k in range(rows, end):
+        i, row, done = (T[k],), k + 1, 0
+        far, p, n = T[c.FAR] and row < end, base + T[k] * stride, number + T[k] * columns
+        u = splat(ar, -mul(ar, rate, item(F, h + T[k])))
         for j in range(0, width, 16):
-            w = fma_update(ar, u, load(ar, F, d + j), load_weights(ar, W, p + j), key, number + i * columns + j)
+            if far:
+                row, done = _fetch(T, W, i, row, done, end, base, width, stride)
+            w = fma_update(ar, u, load(ar, F, d + j), load_weights(ar, W, p + j), key, n + j)
             store_weights(ar, W, p + j, w)
+
+
+@njit(nogil=True)
+def _backward_update(ar, T, F, W, i, row, end, base, width, stride, h, d, part, rate, key, number, columns):
+    """backward_update_rows for the rows i; the next ones are T[row : end]."""
+    keep_inside()
+    far, done = T[c.FAR] and row < end, 0
+    starts, sums, numbers = places(base, i, stride), no_sums(ar, i), places(number, i, columns)
+    factors = negated_products(ar, rate, splats(ar, F, places(h, i, 1)))
+    for j in range(0, width, 16):
+        if far:
+            row, done = _fetch(T, W, i, row, done, end, base, width, stride)
+        dj, weights = load(ar, F, d + j), load_rows(ar, W, starts, j)
+        sums = fma_rows(ar, dj, weights, sums)
+        store_rows(ar, W, starts, j, fma_update_rows(ar, factors, dj, weights, key, numbers, j))
+    store_tree_sums(ar, F, places(part, i, 1), sums)
 
 
 @njit(nogil=True)
 def backward_update_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rate, key, number, columns):
     """backward_rows and update_rows in one: each weight is read once."""
     keep_apart()
-    k = rows
-    while k + 4 <= rows + count:
-        i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
-        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
-        u0, u1 = (splat(ar, -mul(ar, rate, item(F, h + i0))), splat(ar, -mul(ar, rate, item(F, h + i1))))
-        u2, u3 = (splat(ar, -mul(ar, rate, item(F, h + i2))), splat(ar, -mul(ar, rate, item(F, h + i3))))
-        n0, n1, n2, n3 = (number + i0 * columns, number + i1 * columns, number + i2 * columns, number + i3 * columns)
-        s0, s1, s2, s3 = zeros(ar), zeros(ar), zeros(ar), zeros(ar)
-        for j in range(0, width, 16):
-            dj = load(ar, F, d + j)
-            w0, w1 = load_weights(ar, W, p0 + j), load_weights(ar, W, p1 + j)
-            w2, w3 = load_weights(ar, W, p2 + j), load_weights(ar, W, p3 + j)
-            s0, s1 = fma(ar, dj, w0, s0), fma(ar, dj, w1, s1)
-            s2, s3 = fma(ar, dj, w2, s2), fma(ar, dj, w3, s3)
-            store_weights(ar, W, p0 + j, fma_update(ar, u0, dj, w0, key, n0 + j))
-            store_weights(ar, W, p1 + j, fma_update(ar, u1, dj, w1, key, n1 + j))
-            store_weights(ar, W, p2 + j, fma_update(ar, u2, dj, w2, key, n2 + j))
-            store_weights(ar, W, p3 + j, fma_update(ar, u3, dj, w3, key, n3 + j))
-        store_tree_sums(ar, F, part + i0, part + i1, part + i2, part + i3, s0, s1, s2, s3)
-        k += 4
-    count -= k - rows
-    backward_rows(ar, T, F, W, k, count, base, width, stride, d, part)
-    update_rows(ar, T, F, W, k, count, base, width, stride, h, d, rate, key, number, columns)
+    k, end = rows, rows + count
+    rest = (end, base, width, stride, h, d, part, rate, key, number, columns)
+    while k + rows_at_once(ar) <= end:
+        _backward_update(ar, T, F, W, several(ar, T, k), k + rows_at_once(ar), *rest)
+        k += rows_at_once(ar)
+    while k < end:
+        _backward_update(ar, T, F, W, (T[k],), k + 1, *rest)
+        k += 1
+
+
+@njit(nogil=True)
+def _one_pass(ar, T, F, W, i, row, end, base, width, stride, h, d, part, rate, entering, a, key, number, columns):
+    """one_pass_rows for the rows i; the next ones are T[row : end]."""
+    keep_inside()
+    far, done = T[c.FAR] and row < end, 0
+    starts, sums, numbers = places(base, i, stride), no_sums(ar, i), places(number, i, columns)
+    factors = negated_products(ar, rate, splats(ar, F, places(h, i, 1)))
+    next_factors = splats(ar, F, places(entering, i, 1))
+    for j in range(0, width, 16):
+        if far:
+            row, done = _fetch(T, W, i, row, done, end, base, width, stride)
+        dj, total = load(ar, F, d + j), load(ar, F, a + j)
+        if part >= 0:
+            sums = fma_rows(ar, dj, load_rows(ar, W, starts, j), sums)
+        total = update_and_go_down(ar, W, starts, j, factors, dj, key, numbers, next_factors, total)
+        store(ar, F, a + j, total)
+    if part >= 0:
+        store_tree_sums(ar, F, places(part, i, 1), sums)
 
 
 @njit(nogil=True)
 def one_pass_rows(ar, T, F, W, rows, count, base, width, stride, h, d, part, rate, entering, a, key, number, columns):
-    """backward_update_rows with h and d, then forward_rows with the activations at entering, in one read."""
+    """backward_update_rows with h and d, then forward_rows with the activations at entering, in one read.
+
+    part: -1 if nobody wants the sums of backward_rows.
+    """
     keep_apart()
-    k = rows
-    while k + 4 <= rows + count:
-        i0, i1, i2, i3 = T[k], T[k + 1], T[k + 2], T[k + 3]
-        p0, p1, p2, p3 = (base + i0 * stride, base + i1 * stride, base + i2 * stride, base + i3 * stride)
-        u0, u1 = (splat(ar, -mul(ar, rate, item(F, h + i0))), splat(ar, -mul(ar, rate, item(F, h + i1))))
-        u2, u3 = (splat(ar, -mul(ar, rate, item(F, h + i2))), splat(ar, -mul(ar, rate, item(F, h + i3))))
-        e0, e1 = splat(ar, item(F, entering + i0)), splat(ar, item(F, entering + i1))
-        e2, e3 = splat(ar, item(F, entering + i2)), splat(ar, item(F, entering + i3))
-        n0, n1, n2, n3 = (number + i0 * columns, number + i1 * columns, number + i2 * columns, number + i3 * columns)
-        s0, s1, s2, s3 = zeros(ar), zeros(ar), zeros(ar), zeros(ar)
-        for j in range(0, width, 16):
-            dj = load(ar, F, d + j)
-            w0, w1 = load_weights(ar, W, p0 + j), load_weights(ar, W, p1 + j)
-            w2, w3 = load_weights(ar, W, p2 + j), load_weights(ar, W, p3 + j)
-            s0, s1 = fma(ar, dj, w0, s0), fma(ar, dj, w1, s1)
-            s2, s3 = fma(ar, dj, w2, s2), fma(ar, dj, w3, s3)
-            w0 = stored(ar, fma_update(ar, u0, dj, w0, key, n0 + j))
-            w1 = stored(ar, fma_update(ar, u1, dj, w1, key, n1 + j))
-            w2 = stored(ar, fma_update(ar, u2, dj, w2, key, n2 + j))
-            w3 = stored(ar, fma_update(ar, u3, dj, w3, key, n3 + j))
-            sums = fma(ar, e1, w1, fma(ar, e0, w0, load(ar, F, a + j)))
-            store(ar, F, a + j, fma(ar, e3, w3, fma(ar, e2, w2, sums)))
-            store_weights(ar, W, p0 + j, w0)
-            store_weights(ar, W, p1 + j, w1)
-            store_weights(ar, W, p2 + j, w2)
-            store_weights(ar, W, p3 + j, w3)
-        store_tree_sums(ar, F, part + i0, part + i1, part + i2, part + i3, s0, s1, s2, s3)
-        k += 4
-    count -= k - rows
-    backward_rows(ar, T, F, W, k, count, base, width, stride, d, part)
-    update_rows(ar, T, F, W, k, count, base, width, stride, h, d, rate, key, number, columns)
-    forward_rows(ar, T, F, W, k, count, base, width, stride, entering, a)
+    k, end = rows, rows + count
+    rest = (end, base, width, stride, h, d, part, rate, entering, a, key, number, columns)
+    while k + rows_at_once(ar) <= end:
+        _one_pass(ar, T, F, W, several(ar, T, k), k + rows_at_once(ar), *rest)
+        k += rows_at_once(ar)
+    while k < end:
+        _one_pass(ar, T, F, W, (T[k],), k + 1, *rest)
+        k += 1
 
 
 @njit(nogil=True)

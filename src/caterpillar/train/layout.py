@@ -10,6 +10,7 @@ T  integers: the run's numbers, a row for each layer and each step (columns.py n
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -35,6 +36,7 @@ from caterpillar.train.default_order import LANES, padded
 from caterpillar.train.lowering import Buffer, Step, slots
 from caterpillar.train.settings import Settings
 
+CACHE_LINE, HUGE_PAGE = 64, 2 << 20  # bytes
 COMBINES = ("chain", "tree", "pairs")  # by the number that ordered.py knows them by
 
 
@@ -85,7 +87,6 @@ def new_matrices(
     numerics: Numerics,
     threads: int,
     *,
-    batch: int,
     ahead_whole: bool,
 ) -> Matrices:
     """Zeros, with a place for every matrix; shapes and bounds are those of weights, velocity and feedback.
@@ -98,12 +99,12 @@ def new_matrices(
         placed[name] = []
         for shape, edges in zip(matrices, bounds[name], strict=True):
             bases: list[int] = []
-            strides = [spread(last - first, batch) for first, last in pairwise(edges)]
+            strides = [spread(last - first) for first, last in pairwise(edges)]
             for stride in strides:
                 bases.append(size)
                 size += shape[0] * stride
             placed[name].append(Stored(shape=shape, bounds=edges, strides=tuple(strides), bases=tuple(bases)))
-    ahead_words = max(c.BLOCK_WORDS, max((m if ahead_whole else 4) * spread(n, batch) for m, n in shapes["weights"]))
+    ahead_words = max(c.BLOCK_WORDS, max((m if ahead_whole else 4) * spread(n) for m, n in shapes["weights"]))
     return Matrices(
         buffer=aligned(size + threads * ahead_words, storage_dtype(numerics)),
         weights=tuple(placed["weights"]),
@@ -114,21 +115,29 @@ def new_matrices(
     )
 
 
-def spread(words: int, batch: int) -> int:
-    """Words from one row to the next: whole vectors; for batches an odd number of them.
+def spread(words: int) -> int:
+    """Words from one row to the next: an odd number of vectors.
 
-    Rows a power of two apart would share few places of the cache, and a batch reads many rows at once.
+    Rows a power of two apart would share few places of the cache, and many rows are read at once.
     """
-    vectors = padded(words) // LANES
-    return (vectors | 1 if batch > 1 else vectors) * LANES
+    return (padded(words) // LANES | 1) * LANES
 
 
 def aligned(count: int, dtype: np.dtype[np.generic] | type) -> Array:
-    """Zeros that start at a cache line."""
+    """Zeros that start at a cache line; many of them in huge pages, where the system has those."""
     kind = np.dtype(dtype)
-    raw = np.zeros(count * kind.itemsize + 64, np.uint8)
-    offset = -raw.ctypes.data % 64
-    return raw[offset : offset + count * kind.itemsize].view(kind)
+    size = count * kind.itemsize
+    huge = size >= HUGE_PAGE // 2 and hasattr(mmap, "MADV_HUGEPAGE")
+    raw = _huge_pages(size) if huge else np.zeros(size + CACHE_LINE, np.uint8)
+    offset = -raw.ctypes.data % (HUGE_PAGE if huge else CACHE_LINE)
+    return raw[offset : offset + size].view(kind)
+
+
+def _huge_pages(size: int) -> Array:
+    """Zero bytes, room for size of them from a huge page's start on, and for the whole of the last page."""
+    pages = mmap.mmap(-1, (-(-size // HUGE_PAGE) + 1) * HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
 
 
 class Room:
@@ -154,13 +163,14 @@ def new_tables(
 ) -> tuple[Array, Array]:
     """T and F of a run on samples; order is None for the fast kernels' own."""
     network, batch, integers, floats = program.network, program.batch, Room(), Room()
-    widest = max(spread(size, batch) for size in network.sizes)
+    widest = max(spread(size) for size in network.sizes)
     head = np.zeros(c.HEADER, np.int64)
     integers.take(c.HEADER)
     head[c.BATCH], head[c.SAMPLES], head[c.BATCHES] = (batch, len(samples), -(-len(samples) // batch))
     head[c.CODE], head[c.SKIP] = (c.ACTIVATION_CODES[network.activation], settings.skip_zeros)
     head[c.THREADS], head[c.ORDERED] = settings.threads, order is not None
     head[c.DEPTH], head[c.STEPS], head[c.SEED] = (network.depth, len(steps), settings.seed)
+    head[c.FAR] = matrices.buffer.nbytes > c.FAR_BYTES
     head[c.LAYER_ROWS] = integers.take((network.depth + 1) * c.LAYER_COLUMNS)
     head[c.STEP_ROWS] = integers.take(len(steps) * c.STEP_COLUMNS)
     head[c.ORDER], head[c.LABELS] = (integers.take(len(samples)), integers.take(len(samples)))
@@ -192,7 +202,7 @@ def _layer_rows(program: Program, steps: Sequence[Step], matrices: Matrices, flo
     sizes, batch = program.network.sizes, program.batch
     rows = np.zeros((len(sizes), c.LAYER_COLUMNS), np.int64)
     for layer, size in enumerate(sizes):
-        row, words, before = (rows[layer], spread(size, batch), spread(sizes[layer - 1], batch))
+        row, words, before = (rows[layer], spread(size), spread(sizes[layer - 1]))
         row[c.SIZE], row[c.PAD] = size, words
         if layer == 0:
             row[c.ACTIVATION] = floats.take(samples * words)

@@ -64,11 +64,10 @@ def _one_pass(ar, T, F, W, step, panel, thread, tick, backward):
     base, column = T[row + c.WEIGHT + panel], T[row + c.FIRST + panel]
     width, stride = T[row + c.WIDTH + panel], T[row + c.STRIDE + panel]
     h, d = activation_at(T, layer - 1, k, 0), error_at(T, layer, k, 0) + column
-    unread = T[c.SCRATCH] + thread * T[c.SCRATCH_WORDS]
-    part = parts_at(T, layer, k, 0, panel) if backward else unread
+    part = parts_at(T, layer, k, 0, panel) if backward else -1
     e, a = (activation_at(T, layer - 1, entering, 0), activation_at(T, layer, entering, 0) + column)
     skip = T[c.SKIP] and (not backward or T[c.CODE] == RELU)
-    found = list_either(T, rows, F, h, e, 0, inputs, skip)
+    found = list_either(ar, T, rows, F, h, e, 0, inputs, skip)
     rate = F[T[step + c.CONSTANTS] + c.RATE]
     key, columns = random_key(T, layer, k), T[row + c.SIZE]
     one_pass_rows(ar, T, F, W, rows, found, base, width, stride, h, d, part, rate, e, a, key, column, columns)
@@ -93,7 +92,7 @@ def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused)
         batch_backward(ar, T, F, W, rows, outs, count, base, width, stride, first, last)
     else:
         h, d, part = activation_at(T, layer - 1, k, 0), T[rows], T[outs]
-        found = list_rows(T, rows, F, h, first, last, T[c.SKIP] and T[c.CODE] == RELU)
+        found = list_rows(ar, T, rows, F, h, first, last, T[c.SKIP] and T[c.CODE] == RELU)
         if fused:
             rate = F[T[step + c.CONSTANTS] + c.RATE]
             key, number, columns = (random_key(T, layer, k), T[row + c.FIRST + panel], T[row + c.SIZE])
@@ -114,7 +113,7 @@ def _update(ar, T, F, W, step, panel, thread, tick, first, last, count):
     key, number, columns = (random_key(T, layer, k), T[row + c.FIRST + panel], T[row + c.SIZE])
     if T[c.BATCH] == 1 and not T[step + c.HAS_VELOCITY]:
         h, d = T[rows], T[ds]
-        found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
+        found = list_rows(ar, T, rows, F, h, first, last, T[c.SKIP])
         rate = F[constants + c.RATE]
         update_rows(ar, T, F, W, rows, found, base, width, stride, h, d, rate, key, number, columns)
         return
@@ -148,5 +147,5 @@ def _forward(ar, T, F, W, step, panel, thread, tick, first, last, count):
         batch_forward(ar, T, F, W, rows, outs, count, base, width, stride, first, last)
     else:
         h, a = T[rows], T[outs]
-        found = list_rows(T, rows, F, h, first, last, T[c.SKIP])
+        found = list_rows(ar, T, rows, F, h, first, last, T[c.SKIP])
         forward_rows(ar, T, F, W, rows, found, base, width, stride, h, a)
