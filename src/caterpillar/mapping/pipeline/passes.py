@@ -4,14 +4,15 @@ A weight takes three cycles: one for each multiply-add (two in layer 1, which se
 its three, its update is issued in `update`, so that the weight comes out when MEM A's port is free; forward takes it as
 it comes out, or a cycle later; the error's multiply-add takes the cycle that is left.
 
-Weights lie in the order of their turns, so an access of MEM A brings, or takes, the next k of them (isa.halves).
+Weights lie in the order of their turns, so an access of MEM A brings, or takes, the next k of them (isa.halves), which
+may go on into the next group of positions.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,13 +30,19 @@ from caterpillar.mapping.isa import (
     RESULT_BEFORE,
     SLOPE,
     STAGED,
+    XOR_COLUMN,
     ZERO,
     Instruction,
     Loop,
     halves,
 )
-from caterpillar.mapping.pipeline.layout import Layout, Split, gate_delay
+from caterpillar.mapping.pipeline.layout import Layout
 from caterpillar.mapping.pipeline.planner import Access, Planner, TooLate
+from caterpillar.mapping.pipeline.split import Split
+from caterpillar.mapping.pipeline.words import gate_delay
+
+
+Run = tuple[int, int, list[Loop]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +82,14 @@ def beat_of(machine: Machine, *, back: bool, pace: int = 3) -> Beat:
 class Pass:
     """One layer's pass: its groups of positions begin `period` cycles apart, the first at `start`.
 
-    gaps: after each of so many first groups, a weight's cycles are left free for what goes on beside the pass.
+    gaps: so often, `apart` groups after each other, a weight's cycles are left free for what goes on beside the pass.
     """
 
     index: int
     start: int
     period: int
     gaps: int
+    apart: int
     split: Split
     beat: Beat
     earlier: int  # groups of the passes before
@@ -92,6 +100,11 @@ class Pass:
         return self.start - 2 * self.period - 40 if self.index > 1 else 0
 
     @property
+    def group_words(self) -> int:
+        """Weights of a group."""
+        return self.split.width * self.split.sums
+
+    @property
     def end(self) -> int:
         """When the next pass's first weight may be read."""
         return self.group(self.split.groups)
@@ -99,11 +112,11 @@ class Pass:
     @property
     def last_weight(self) -> int:
         """When the last weight is read."""
-        return self.group(self.split.groups - 1) + (self.split.width * self.split.sums - 1) * self.beat.pace
+        return self.group(self.split.groups - 1) + (self.group_words - 1) * self.beat.pace
 
     def group(self, number: int) -> int:
         """When a group's first weight is read."""
-        return self.start + number * self.period + min(max(number, 0), self.gaps) * self.beat.pace
+        return self.start + number * self.period + min(max(number, 0) // self.apart, self.gaps) * self.beat.pace
 
     def error_ready(self, number: int) -> int:
         """When the error sum of position `number` has come out, less the latency."""
@@ -111,25 +124,41 @@ class Pass:
         last = self.split.width * (self.split.sums - 1) + a
         return self.group(group) + last * self.beat.pace + self.beat.back
 
-    def runs(self, first: int, last: int) -> Iterator[tuple[int, int, Loop]]:
-        """The groups first .. last - 1 in stretches of one period: first cycle, first group, loop."""
-        for low, high, period in (
-            (first, min(last, self.gaps), self.period + self.beat.pace),
-            (max(first, self.gaps), last, self.period),
-        ):
-            if low < high:
-                yield self.group(low), low, loop(high - low, period)
+    def runs(self, first: int, last: int, step: int = 1, stride: int = 0) -> Iterator[Run]:
+        """The groups first, first + step, .. < last in stretches that loops tell: first cycle, first group, loops.
+
+        stride: what each group adds to an address.
+        """
+        inner: list[tuple[int, int]] = []  # group, and how many at equal distances
+        for group in range(first, last, step):
+            if inner and self.group(group) - self.group(inner[-1][0]) == inner[-1][1] * step * self.period:
+                inner[-1] = (inner[-1][0], inner[-1][1] + 1)
+            else:
+                inner.append((group, 1))
+        while inner:
+            (group, count), times = inner[0], 1
+            apart = inner[1][0] - group if len(inner) > 1 else 0
+            period = self.group(group + apart) - self.group(group)
+            while times < len(inner) and inner[times] == (group + times * apart, count):
+                if self.group(inner[times][0]) - self.group(group) != times * period:
+                    break
+                times += 1
+            fields = [{"address": words} if stride else {} for words in (apart * stride, step * stride)]
+            outer = loop(times, period, **fields[0])
+            yield self.group(group), group, [outer, loop(count, step * self.period, **fields[1])]
+            inner = inner[times:]
+
+    def phases(self, k: int) -> Iterator[tuple[int, int, int]]:
+        """Groups whose weights lie alike in MEM A's words of k: the first, every how many, its first weight's place."""
+        step = k // math.gcd(k, self.group_words)
+        for first in range(min(step, self.split.groups)):
+            yield first, step, first * self.group_words % k
 
 
 def registers(layout: Layout) -> tuple[int, int, int]:
     """First registers of the updates' factors, of the activations, and of the error sums on their way out."""
     width = max(split.width for split in layout.splits)
     return REGISTER, REGISTER + width, REGISTER + 2 * width
-
-
-def spare_register(layout: Layout, number: int) -> int:
-    """One of two registers that no pass uses."""
-    return REGISTER + 3 * max(split.width for split in layout.splits) + number
 
 
 def staged(layout: Layout, group: int, a: int, *, old: bool) -> int:
@@ -140,37 +169,60 @@ def staged(layout: Layout, group: int, a: int, *, old: bool) -> int:
 
 def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
     """Issue the multiply-adds and what they read and write, all but the inputs' way into their registers."""
-    split, beat, words = one.split, one.beat, layout.words
-    index, group_words = one.index, split.width * split.sums
-    factors, inputs, leaving = registers(layout)
-    k = halves(m)
-    weights = loop(group_words // k, k * beat.pace, address=k)
-    for start, group, each in one.runs(0, split.groups):
-        address = layout.addresses[index] + group * group_words
-        loops = [replace(each, strides=(("address", group_words),)), weights]
-        with b.account("backward", "update", "forward") if index > 1 else b.account("update", "forward"):
-            b.memory_a(READ, start, loops, address, MEM_A)
-        with b.account("update"):
-            b.memory_a(WRITE_GROUP, start + (k - 1) * beat.pace + beat.written, loops, address, RESULT)
-        for a in range(split.width):
-            for first, count, number in _stretches(split, a):
-                at = start + (first * split.width + a) * beat.pace
-                step = split.width * beat.pace
-                turns = [each, loop(count, step, address=1)]
-                with b.account("backward", "update") if index > 1 else b.account("update"):
-                    b.memory_b(READ, at + beat.update - 1, turns, words.errors[index] + number, LATCH)
-                fields = {"fma_a": factors + a, "fma_b": LATCH, "fma_flags": NEGATE}
-                with b.account("update"):
-                    for turn, turns_of, stride, half in _by_half(k, split.width, first * split.width + a, count):
-                        again, where = [each, loop(turns_of, stride * step)], at + turn * step + beat.update
-                        b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=_kept(k, half))
-    for a in range(split.width):
-        for stretch in _stretches(split, a):
+    _, inputs, leaving = registers(layout)
+    for first, step, phase in one.phases(halves(m)):
+        for run in one.runs(first, one.split.groups, step, one.group_words):
+            _weights(b, layout, m, one, run, phase)
+        for run in one.runs(first, one.split.groups, step):
+            _updates(b, layout, m, one, run, phase)
+    rest = one.split.weights % halves(m)
+    first = one.last_weight - (rest - 1) * one.beat.pace + one.beat.written
+    _rest(b, first, layout.addresses[one.index] + one.split.weights - rest, rest, one.beat.pace)
+    for a in range(one.split.width):
+        for stretch in _stretches(one.split, a):
             with b.account("forward"):
-                _forward(b, m, one, a, stretch, inputs + a, words.sums[index])
-        if index > 1:
+                _forward(b, m, one, a, stretch, inputs + a, layout.words.sums[one.index])
+        if one.index > 1:
             with b.account("backward"):
                 _backward(b, layout, m, one, a, leaving + a)
+
+
+def _weights(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase: int) -> None:
+    """Reads and writes of MEM A in a stretch of groups, whose first weight is at `phase` in a word of k."""
+    k, pace, (start, group, each) = halves(m), one.beat.pace, run
+    base = layout.addresses[one.index] + group * one.group_words
+    for op, offset in ((READ, -phase % k), (WRITE_GROUP, (k - 1 - phase) % k)):
+        loops = [*each, loop(-(-(one.group_words - offset) // k), k * pace, address=k)]
+        at = start + offset * pace
+        if op == READ:
+            with b.account("backward", "update", "forward") if one.index > 1 else b.account("update", "forward"):
+                b.memory_a(READ, at, loops, base + offset, MEM_A)
+        else:
+            with b.account("update"):
+                b.memory_a(WRITE_GROUP, at + one.beat.written, loops, base + offset - (k - 1), RESULT)
+
+
+def _rest(b: Planner, first: int, address: int, count: int, pace: int) -> None:
+    """A layer's last weights, where they do not fill a word of MEM A, are written one by one; the first comes out."""
+    with b.account("update"):
+        b.memory_a(WRITE, first, [loop(count, pace, address=1)], address, RESULT)
+
+
+def _updates(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase: int) -> None:
+    """Multiply-adds of the weights' updates in a stretch of groups."""
+    split, beat, k, (start, _, each) = one.split, one.beat, halves(m), run
+    factors, step = registers(layout)[0], split.width * beat.pace
+    for a in range(split.width):
+        for first, count, number in _stretches(split, a):
+            at = start + (first * split.width + a) * beat.pace
+            turns, errors = [*each, loop(count, step, address=1)], layout.words.errors[one.index] + number
+            with b.account("backward", "update") if one.index > 1 else b.account("update"):
+                b.memory_b(READ, at + beat.update - 1, turns, errors, LATCH)
+            fields = {"fma_a": factors + a, "fma_b": LATCH, "fma_flags": NEGATE}
+            with b.account("update"):
+                for turn, count_of, stride, half in _by_half(k, split.width, phase + first * split.width + a, count):
+                    again, where = [*each, loop(count_of, stride * step)], at + turn * step + beat.update
+                    b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=_kept(k, half))
 
 
 def _by_half(k: int, width: int, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
@@ -210,43 +262,54 @@ def _forward(b: Planner, m: Machine, one: Pass, a: int, stretch: tuple[int, int,
     for low, high, skip in ((0, 1, fresh), (1, split.groups, 0)):
         for start, _, each in one.runs(low, high):
             where = start + later + skip * step
-            b.memory_b(READ, where - 1, [each, loop(count - skip, step, address=1)], sums + number + skip, LATCH + 1)
-            b.issue("fma", where, [each, loop(count - skip, step)], **fields, fma_c=LATCH + 1)
+            b.memory_b(READ, where - 1, [*each, loop(count - skip, step, address=1)], sums + number + skip, LATCH + 1)
+            b.issue("fma", where, [*each, loop(count - skip, step)], **fields, fma_c=LATCH + 1)
     for start, _, each in one.runs(0, split.groups):
-        turns = [each, loop(count, step, address=1)]
+        turns = [*each, loop(count, step, address=1)]
         b.memory_b(WRITE, start + later + m.fma_latency, turns, sums + number, RESULT)
 
 
 def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving: int) -> None:
     """An error sum begins with what came off the ring (in the first chunk: +0) and ends in a register.
 
-    Those of the last chunk, which are the core's own, stay in MEM B.
+    Those of the last chunk, which are the core's own, stay in MEM B, where what came off the ring was: a word for each
+    beat of the position, its columns' own.
     """
-    split, beat = one.split, one.beat
-    step, later = split.width * beat.pace, a * beat.pace + beat.back
-    begun = split.chunk // split.width if layout.cores > 1 else split.groups
-    k, first_half = halves(m), HALF + a % halves(m)
-    once = split.sums == 1
-    target = leaving if once else ACCUMULATOR + a
-    for low, high, c in ((0, begun, ZERO), (begun, split.groups, LATCH + 2)):
-        for start, _, each in one.runs(low, high):
-            b.issue("fma", start + later, [each], fma_a=first_half, fma_b=LATCH, fma_c=c, fma_to=target)
+    split, beat, k = one.split, one.beat, halves(m)
+    step, later, places = split.width * beat.pace, a * beat.pace + beat.back, layout.cores * split.chunk
+    target = leaving if split.sums == 1 else ACCUMULATOR + a
+    begun = -(-(split.chunk - a) // split.width) if layout.cores > 1 else split.groups
+    for first, every, phase in one.phases(k):
+        half = (phase + a) % k
+        starts = range(first, begun, every)
+        for low, high, c in ((first, begun, ZERO), (first + every * len(starts), split.groups, LATCH + 2)):
+            for start, _, each in one.runs(low, high, every):
+                b.issue("fma", start + later, each, fma_a=HALF + half, fma_b=LATCH, fma_c=c, fma_to=target)
+        for start, _, each in one.runs(first, split.groups, every):
+            _error_sums(b, one, (start + later, each), phase + a, ACCUMULATOR + a, leaving, k)
     for group in range(begun, split.groups):
         number, at = group * split.width + a, one.group(group) + later - 1
-        b.memory_b(READ, at, [], layout.words.carried + number % split.chunk, LATCH + 2)
+        b.memory_b(READ, at, [], layout.words.carried[one.index] + number % split.chunk * split.steps, LATCH + 2)
         b.hold("latch 2", np.array([at]))
-    for start, _, each in one.runs(0, split.groups):
-        fields = {"fma_b": LATCH, "fma_c": ACCUMULATOR + a}
-        for turn, count, stride, half in _by_half(k, split.width, split.width + a, split.sums - 2):
-            inner, at = [each, loop(count, stride * step)], start + later + (1 + turn) * step
-            b.issue("fma", at, inner, **fields, fma_a=HALF + half, fma_to=ACCUMULATOR + a)
-        if not once:
-            last = split.sums - 1
-            half = (last * split.width + a) % k
-            b.issue("fma", start + later + step * last, [each], **fields, fma_a=HALF + half, fma_to=leaving)
-    for number in range(split.positions - split.chunk + a, split.positions, split.width):
-        final = layout.words.final[one.index] + number % split.chunk
-        b.memory_b(WRITE, one.error_ready(number) + m.fma_latency, [], final, RESULT)
+    bits = (split.steps - 1).bit_length()
+    fields = {"mode": XOR_COLUMN, "bits": bits} if bits else {}
+    for number in range(places - split.chunk, places):
+        if number % split.width == a:
+            word = layout.words.carried[one.index] + number % split.chunk * split.steps
+            b.memory_b(WRITE, one.error_ready(number) + m.fma_latency, [], word, RESULT, **fields)
+
+
+def _error_sums(b: Planner, one: Pass, run: tuple[int, list[Loop]], first: int, sums: int, leaving: int, k: int) -> None:
+    """The multiply-adds of a position's error sum but the first, in a stretch of groups; first: that weight's place."""
+    split, (start, each) = one.split, run
+    step, fields = split.width * one.beat.pace, {"fma_b": LATCH, "fma_c": sums}
+    for turn, count, stride, half in _by_half(k, split.width, first + split.width, split.sums - 2):
+        inner, at = [*each, loop(count, stride * step)], start + (1 + turn) * step
+        b.issue("fma", at, inner, **fields, fma_a=HALF + half, fma_to=sums)
+    if split.sums > 1:
+        last = split.sums - 1
+        half = (first + last * split.width) % k
+        b.issue("fma", start + step * last, each, **fields, fma_a=HALF + half, fma_to=leaving)
 
 
 def free_for(b: Planner, one: Pass, group_words: int, latency: int) -> bool:
@@ -278,9 +341,8 @@ def last_pass(b: Planner, layout: Layout, m: Machine, start: int, beat: Beat) ->
     with b.account("update"):
         written = start + (k - 1) * pace + beat.written
         b.memory_a(WRITE_GROUP, written, [loop(weights // k, k * pace, address=k)], base, RESULT)
-        if weights % k:
-            last = start + (weights - 1) * pace + beat.written
-            b.memory_a(WRITE_GROUP, last, [], base + weights - weights % k, ZERO)
+    rest = weights % k
+    _rest(b, start + (weights - rest) * pace + beat.written, base + weights - rest, rest, pace)
     for block in range(blocks):
         at = start + block * outputs * pace
         along, plain = [loop(outputs, pace, address=1)], [loop(outputs, pace)]
@@ -331,7 +393,7 @@ def _last_inputs(b: Planner, layout: Layout, at: int, block: int, beat: Beat) ->
     """The block's activation of now, and the one it learns with, to their registers, just before they are needed."""
     depth, (factor, activation, _) = layout.depth, registers(layout)
     register = layout.registers.gate[depth - 1]
-    lag = behind(layout, register, gate_delay(depth, depth - 1) - 1)
+    lag = behind(layout, register, 1)
     with b.account("forward"):
         address = layout.words.gate[depth - 1] + block
         _load_or_wait(b, at + beat.forward, beat.pace, address, activation, register, lag)

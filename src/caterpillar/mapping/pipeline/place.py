@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.isa import QUEUES, MicroProgram
-from caterpillar.mapping.pipeline.choose import choose, least_period
-from caterpillar.mapping.pipeline.layout import Layout, finish, late
+from caterpillar.mapping.isa import QUEUES
+from caterpillar.mapping.pipeline.choose import choices, least_period
+from caterpillar.mapping.pipeline.layout import Layout, finish
 from caterpillar.mapping.pipeline.order import make_order
 from caterpillar.mapping.pipeline.planner import TooLate
-from caterpillar.mapping.pipeline.tick import Room, additions, steady_tick
+from caterpillar.mapping.pipeline.split import Split
+from caterpillar.mapping.pipeline.tick import Room, Tick, additions, steady_tick
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.network import Network
 from caterpillar.program import Program
 
-# Gaps in a pass: so many for each multiply-add that could fill one, for not all come when one is wanted, and some for
-# the levels of dependent additions. Few make short passes, more let what goes on beside them end sooner: both are
-# tried, and the shorter tick is taken. Found by trial on the paper's networks and machines.
-GAPS = ((1.8, 10), (2.5, 20))
+# Gaps in a pass: so many for each multiply-add that could fill one, for not all come when one is wanted. Few make short
+# passes, more let what goes on beside them end sooner: several amounts are tried, and the shortest tick is taken.
+GAPS = (1.0, 1.7, 2.5, 3.5, 5.0)
+# Two layers share words if between their passes lie so many cycles, and some more a word: so long it takes at most, by
+# trial, to add up what one has left, or to bring what the other takes.
+ENOUGH = 400
 
 
 def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -36,7 +40,7 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
             f"{program.rule} on machine {machine.name}: no plan in which all words come in time; raise "
             "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_registers"
         )
-    depth = network.depth
+    depth, best = network.depth, min(ticks, key=lambda tick: tick.program.cycles)
     return Schedule(
         network=network,
         machine=machine,
@@ -44,44 +48,67 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="best",
         layout=layout,
         order=make_order(layout, machine),
-        steady=min(ticks, key=lambda tick: tick.cycles),
+        steady=best.program,
         extra_ticks=2 * depth - 1,
         queues=layout.registers.queues,
         sample_beats=layout.sample_beats,
         sram_beats=layout.sram_beats,
-        label_lag=depth - 1 + late(depth, depth),
+        scaled_lag=2 * depth - 1,
+        label_lag=depth - 1 + best.late,
         macs_per_sample=program.macs_per_sample,
     )
 
 
-def _ticks(layout: Layout, machine: Machine) -> Iterator[MicroProgram]:
+def _ticks(layout: Layout, machine: Machine) -> Iterator[Tick]:
     for gaps in GAPS:
         with suppress(TooLate):
-            yield steady_tick(layout, machine, _room(layout, machine, *gaps))
+            yield steady_tick(layout, machine, _room(layout, machine, gaps), patient=gaps == GAPS[-1])
 
 
-def _room(layout: Layout, machine: Machine, gaps_an_addition: float, levels: int) -> Room:
-    room = Room()
+def _room(layout: Layout, machine: Machine, gaps_an_addition: float) -> Room:
+    room, cycles = Room(), dict[int, int]()
     for index, split in enumerate(layout.splits[1:], start=1):
-        weights = (3 if index > 1 else 2) * split.width * split.sums
-        room.group[index] = least_period(split, machine, index) - weights
-    for index, number in additions(layout, machine).items():
-        room.gaps[index] = round(gaps_an_addition * number / (3 if index > 1 else 2)) + levels
+        period = least_period(split, machine, index)
+        room.group[index] = period - (3 if index > 1 else 2) * split.width * split.sums
+        cycles[index] = split.groups * period
+    wanted = gaps_an_addition * additions(layout, machine) / 3 / sum(cycles.values())
+    for index, split in enumerate(layout.splits[1:], start=1):
+        gaps = min(split.groups, math.ceil(wanted * cycles[index]))
+        room.gaps[index] = gaps, split.groups // max(1, gaps)
     return room
 
 
 def _layout(network: Network, machine: Machine) -> Layout:
-    """The best layout that fits MEM B; if none does, the smallest."""
-    room = machine.pe_mem_b_bytes // WORD_BYTES
-    layout = finish(network, machine, list(choose(network, machine, room)))
-    while layout.mem_b_words > machine.pe_mem_b_bytes // WORD_BYTES and room > 0:
-        room -= 1 + layout.mem_b_words - machine.pe_mem_b_bytes // WORD_BYTES
-        layout = finish(network, machine, list(choose(network, machine, room)))
-    return layout
+    """The best layout that fits MEM B, or else the smallest. Layers share words only if none fits without."""
+    found: list[Layout] = []
+    for splits in choices(network, machine):
+        for together in (lambda i, j: True, _apart(splits, machine)):
+            found.append(finish(network, machine, list(splits), together))
+            if found[-1].mem_b_words <= machine.pe_mem_b_bytes // WORD_BYTES:
+                return found[-1]
+    return min(found, key=lambda layout: layout.mem_b_words)
+
+
+def _apart(splits: tuple[Split, ...], machine: Machine) -> Callable[[int, int], bool]:
+    """Whether two layers may not share words: too few cycles lie between their passes, or those of the next tick."""
+    cycles = [split.groups * least_period(split, machine, i) for i, split in enumerate(splits, start=1)]
+    words = [max(split.padded, split.sums) for split in splits]
+    starts = [0, 0]
+    for one in cycles:
+        starts.append(starts[-1] + one)
+
+    def together(first: int, second: int) -> bool:
+        last = len(splits) + 1
+        between = starts[second] - starts[first + 1]
+        around = starts[first] + (starts[-1] - starts[second + 1] if second < last else 0)
+        longest = max([*(words[layer - 1] for layer in (first, second) if layer < last), machine.pe_rows])
+        return min(between, around) < ENOUGH + 8 * longest
+
+    return together
 
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
-    registers = 3 * max(split.width for split in layout.splits) + 2
+    registers = 3 * max(split.width for split in layout.splits)
     for what, needs, has, hint in (
         ("MEM A of a PE", layout.mem_a_words, machine.pe_sram_words, "raise pe_sram_bytes or the number of cores"),
         (

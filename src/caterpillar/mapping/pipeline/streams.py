@@ -13,7 +13,7 @@ from caterpillar.mapping.isa import (
     beat_cycles,
     sram_beat_cycles,
 )
-from caterpillar.mapping.pipeline.layout import Layout, late, old_delay
+from caterpillar.mapping.pipeline.layout import Layout, old_delay
 from caterpillar.mapping.pipeline.passes import Pass, behind, load, registers, staged
 from caterpillar.mapping.pipeline.planner import Hold, Part, Planner, TooLate, use, write
 
@@ -61,11 +61,7 @@ def _bring(
     split, spacing, layer = one.split, sram_beat_cycles(m), one.index - 1
     register = (layout.registers.old if old else layout.registers.fresh)[layer]
     base = (layout.old if old else layout.fresh)[layer]
-    if old and layer == 0:
-        delay = 2 * layout.depth - 1
-    else:
-        delay = old_delay(layout.depth, layer) if old else 1 - late(layout.depth, layer)
-    lag = behind(layout, register, delay) if register else 0
+    lag = behind(layout, register, old_delay(layout.depth, layer) if old else 1) if register else 0
     # the core's own chunk comes last, and is the first in the SRAM: chunk s is that of core k + s
     turn, place = divmod(number, split.chunk)
     chunk = 0 if layer == 0 else layout.cores - 1 - turn
@@ -73,9 +69,11 @@ def _bring(
     parts: list[Part] = []
     for step in range(split.steps):
         at = step * spacing
-        fields = {"row_from": FROM_SRAM, "row_to": step, "row_mask": split.steps - 1, "row_address": beat + step}
-        if register:
-            fields |= {"row_queue": register, "row_lag": lag}
+        fields = {"row_from": FROM_SRAM, "row_to": step, "row_mask": split.steps - 1}
+        if chunk < 0:  # a position that only fills the last group
+            fields |= {"row_address": layout.empty}
+        else:
+            fields |= {"row_address": beat + step, **({"row_queue": register, "row_lag": lag} if register else {})}
         parts += [use(at, "row_bus", **fields), Hold(at, "core SRAM", spacing)]
     end = (split.steps - 1) * spacing + 1
     parts += [Hold(0, "row latch", end), write(end, address, ROW)]
@@ -96,8 +94,7 @@ class _Errors:
         for a in range(split.width):
             number = group * split.width + a
             ready = one.error_ready(number) + latency
-            last = number >= split.positions - split.chunk
-            if last:
+            if number >= (layout.cores - 1) * split.chunk:
                 continue
             with b.account("collective"):
                 arrivals = self._send(ready, registers(layout)[2] + a, ready + one.period)
@@ -124,7 +121,7 @@ class _Errors:
         columns, parts = self._m.pe_cols, []
         for column in range(columns):
             parts.append(use(column, "row_bus", row_from=FROM_UP, row_to=column, row_mask=EXACT))
-        parts += [Hold(0, "row latch", columns), write(columns, self._layout.words.carried + number % split.chunk, ROW)]
+        parts += [Hold(0, "row latch", columns), write(columns, self._carried(number), ROW)]
         first = max([self._taken, *(at - column for column, at in enumerate(arrivals))])
         begun = self._b.first_fit(first, parts)
         self._taken = begun + columns
@@ -132,3 +129,7 @@ class _Errors:
         need = one.group(group) + a * one.beat.pace + one.beat.back - 1
         if begun + columns + 1 > need:
             raise TooLate(what=f"errors {one.index}", cycles=begun + columns + 1 - need)
+
+    def _carried(self, number: int) -> int:
+        one = self._one
+        return self._layout.words.carried[one.index] + number % one.split.chunk * one.split.steps
