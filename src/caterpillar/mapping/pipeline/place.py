@@ -65,16 +65,15 @@ def _ticks(layout: Layout, machine: Machine) -> Iterator[Tick]:
             yield steady_tick(layout, machine, _room(layout, machine, gaps), patient=gaps == GAPS[-1])
 
 
-def _room(layout: Layout, machine: Machine, gaps_an_addition: float) -> Room:
-    room, cycles = Room(), dict[int, int]()
+def _room(layout: Layout, machine: Machine, gaps_an_addition: float, apart: int) -> Room:
+    """Gaps beside a pass are for what the one before it has made."""
+    room, wanted = Room(), additions(layout, machine)
     for index, split in enumerate(layout.splits[1:], start=1):
-        period = least_period(split, machine, index)
-        room.group[index] = period - (3 if index > 1 else 2) * split.width * split.sums
-        cycles[index] = split.groups * period
-    wanted = gaps_an_addition * additions(layout, machine) / 3 / sum(cycles.values())
-    for index, split in enumerate(layout.splits[1:], start=1):
-        gaps = min(split.groups, math.ceil(wanted * cycles[index]))
-        room.gaps[index] = gaps, split.groups // max(1, gaps)
+        pace, period = 3 if index > 1 else 2, least_period(split, machine, index)
+        number = wanted[index - 1] if index > 1 else wanted[layout.depth] + wanted[layout.depth - 1]
+        gaps = min(split.groups, math.ceil(gaps_an_addition * number / pace))
+        room.group[index] = period - pace * split.width * split.sums
+        room.gaps[index] = gaps, max(1, min(split.groups // max(1, gaps), apart // period))
     return room
 
 

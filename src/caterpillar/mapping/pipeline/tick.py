@@ -18,15 +18,16 @@ from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
 ATTEMPTS = 200
 
 
-def additions(layout: Layout, machine: Machine) -> int:
-    """Multiply-adds that go on beside the passes, between what they have made and what they take in the next tick."""
-    found = 0
+def additions(layout: Layout, machine: Machine) -> dict[int, int]:
+    """Multiply-adds between what each layer's pass has made and what the passes of the next tick take."""
+    found: dict[int, int] = {}
     for index, split in enumerate(layout.splits[1:], start=1):
-        found += after_pass(split, layout.splits[index - 1] if index > 1 else None, machine)
+        found[index] = after_pass(split, layout.splits[index - 1] if index > 1 else None, machine)
     halved, rest = last_bits(machine, layout.splits[-1], layout.sizes[-1])
     blocks = last_blocks(machine, layout.splits[-1], layout.sizes[-1])
     cores = (machine.cores - 1).bit_length() if doubling(machine) else machine.cores - 1
-    return found + blocks * ((1 << len(halved)) - 1 + len(rest) + cores)
+    found[layout.depth] = blocks * ((1 << len(halved)) - 1 + len(rest) + cores)
+    return found
 
 
 @dataclass(slots=True)
