@@ -63,7 +63,7 @@ def _splits(network: Network, m: Machine, index: int, before: Split | None) -> l
         sums = max(-(-panel // groups), width * -(-least // width))
         chunk = positions = -(-layer.inputs // lanes)
         if index > 1 and before:
-            chunk = max(before.chunk_for(steps), 2 * width if m.cores > 1 else 1)
+            chunk = max(before.chunk_for(steps), width if m.cores > 1 else 1)
             positions = -(-chunk * m.cores // width) * width
         several = list[tuple[Block, ...]]()
         for grain in (1 << bit for bit in reversed(range(lanes.bit_length()))):
@@ -75,6 +75,7 @@ def _splits(network: Network, m: Machine, index: int, before: Split | None) -> l
                 sums=sums,
                 width=width,
                 chunk=chunk,
+                joined=1 < m.cores and index > 1 and chunk < 2 * width,
                 positions=positions,
                 grain=grain,
                 alike=index == network.depth - 1,
@@ -97,7 +98,7 @@ def least_period(split: Split, m: Machine, index: int) -> int:
     around = m.pe_cols if m.cores > 1 else 0
     buses = width * (moved + 2 * around)
     latches = width * (2 * ((split.steps - 1) * sram + 1) + around)
-    weights = 3 * width * split.sums
+    weights = 3 * width * split.sums + 3 * -(-width * split.joined // 3)
     busy = max(buses, latches, width * moved * sram, width * around * ring)
     return weights if busy <= weights else 3 * -(-busy // 3)
 

@@ -28,7 +28,6 @@ from caterpillar.mapping.isa import (
     SLOPE,
     TO_SOFTMAX,
     TO_SRAM,
-    XOR_COLUMN,
     XOR_LANE,
     ZERO,
     beat_cycles,
@@ -37,7 +36,7 @@ from caterpillar.mapping.isa import (
     sram_beat_cycles,
 )
 from caterpillar.mapping.pipeline.layout import Layout
-from caterpillar.mapping.pipeline.passes import behind
+from caterpillar.mapping.pipeline.passes import behind, own_column
 from caterpillar.mapping.pipeline.planner import Hold, Link, Part, Planner, Word, read, use, word, write
 from caterpillar.mapping.pipeline.split import Block
 from caterpillar.mapping.pipeline.words import doubling, gate_delay, last_bits, last_blocks, logit_words
@@ -130,17 +129,13 @@ class Collectives:
             for number, block in enumerate(before.blocks):
                 words = before.words(block, split.steps)
                 done = self._add_columns(start, first, words, split.steps)
-                ready = max(ready, self._slope(done, index - 1, number, word(first, **self._own_column(words))))
+                ready = max(ready, self._slope(done, index - 1, number, word(first, **own_column(words))))
                 first += words
         return ready
 
-    def _own_column(self, words: int) -> dict[str, int]:
-        """How a column of PEs addresses its own of so many words."""
-        return {"mode": XOR_COLUMN, "bits": (words - 1).bit_length()} if words > 1 else {}
-
     def _add_columns(self, start: int, address: int, words: int, steps: int) -> int:
         """Words, of which a column of PEs has those that differ from its number by `steps`: each to its own column."""
-        m, mode = self._m, self._own_column(words)
+        m, mode = self._m, own_column(words)
         rows, own = (m.pe_rows - 1).bit_length(), (words - 1).bit_length()
         times = [start] * words
         for bit in reversed(range((steps - 1).bit_length(), own)):
@@ -185,6 +180,8 @@ class Collectives:
     def _spread_block(self, start: int, layer: int, block: Block, own: int, to: int) -> int:
         """Rows of own errors, a beat of each group after the other."""
         split, rows, end = self._layout.splits[layer], self._m.pe_rows, start
+        if split.steps == 1 and block.merged == 1:  # every group's are in its own column
+            return self._across(start, own, to, block.used)
         words, ready = [own], [start]
         bit = (block.share - 1).bit_length()
         for part in range(1, block.merged):  # parts of other groups, to the rows of this one

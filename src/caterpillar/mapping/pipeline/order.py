@@ -67,10 +67,11 @@ def _forward(layout: Layout, index: int) -> Visits:
 def _backward(layout: Layout, index: int) -> Visits:
     """Of an input: the cores' panels, from the one after its owner round to its owner, a sum for each output lane.
 
-    Those sums are then halved over the columns of PEs, as many as its block has words, and added over the others.
+    Those sums are then halved over the columns of PEs, as many as its block has words, and added over the others. If
+    they are joined, every core's is summed by itself, and added to that of the cores before.
     """
     split, before = layout.splits[index], layout.splits[index - 1]
-    bits = (split.output_lanes - 1).bit_length()
+    bits, hops = (split.output_lanes - 1).bit_length(), layout.cores if split.joined else 1
     found: dict[tuple[int, int, int], int] = {}
     row = [0] * layout.sizes[index - 1]
     terms: list[tuple[int, ...]] = []
@@ -86,13 +87,16 @@ def _backward(layout: Layout, index: int) -> Visits:
                 pairs: list[tuple[int, int]] = []
                 for hop in range(layout.cores):
                     core, position = (owner + 1 + hop) % layout.cores, hop * split.chunk + place
-                    pairs += _panel(layout, split, index, core, position % split.width)
+                    panel = _panel(layout, split, index, core, position % split.width)
+                    pairs += [(neuron, names[group] * hops + hop * split.joined) for neuron, group in panel]
                 terms.append(tuple(neuron for neuron, _ in pairs))
-                sums.append(tuple(names[group] for _, group in pairs))
+                sums.append(tuple(name for _, name in pairs))
             neurons = layout.own[index - 1][owner, beat.block, beat.column * layout.rows :][: layout.rows]
             for neuron in neurons[neurons >= 0].tolist():
                 row[neuron] = found[key]
-    return Visits(row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=split.output_lanes, combine="tree")
+    return Visits(
+        row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=hops, combine="chain", blocks=split.output_lanes
+    )
 
 
 def _panel(layout: Layout, split: Split, index: int, core: int, a: int) -> list[tuple[int, int]]:

@@ -273,12 +273,12 @@ def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving
     """An error sum begins with what came off the ring (in the first chunk: +0) and ends in a register.
 
     Those of the last chunk, which are the core's own, stay in MEM B, where what came off the ring was: a word for each
-    beat of the position, its columns' own.
+    beat of the position, its columns' own. Sums that are joined later all begin with +0 and go to a register.
     """
     split, beat, k = one.split, one.beat, halves(m)
     step, later, places = split.width * beat.pace, a * beat.pace + beat.back, layout.cores * split.chunk
     target = leaving if split.sums == 1 else ACCUMULATOR + a
-    begun = -(-(split.chunk - a) // split.width) if layout.cores > 1 else split.groups
+    begun = split.groups if layout.cores == 1 or split.joined else -(-(split.chunk - a) // split.width)
     for first, every, phase in one.phases(k):
         half = (phase + a) % k
         starts = range(first, begun, every)
@@ -291,12 +291,16 @@ def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving
         number, at = group * split.width + a, one.group(group) + later - 1
         b.memory_b(READ, at, [], layout.words.carried[one.index] + number % split.chunk * split.steps, LATCH + 2)
         b.hold("latch 2", np.array([at]))
-    bits = (split.steps - 1).bit_length()
-    fields = {"mode": XOR_COLUMN, "bits": bits} if bits else {}
+    fields = own_column(split.steps)
     for number in range(places - split.chunk, places):
-        if number % split.width == a:
+        if number % split.width == a and not split.joined:
             word = layout.words.carried[one.index] + number % split.chunk * split.steps
             b.memory_b(WRITE, one.error_ready(number) + m.fma_latency, [], word, RESULT, **fields)
+
+
+def own_column(words: int) -> dict[str, int]:
+    """How a column of PEs addresses, of so many words, the one with its own number."""
+    return {"mode": XOR_COLUMN, "bits": (words - 1).bit_length()} if words > 1 else {}
 
 
 def _error_sums(b: Planner, one: Pass, run: tuple[int, list[Loop]], first: int, sums: int, leaving: int, k: int) -> None:

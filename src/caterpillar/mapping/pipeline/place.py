@@ -21,7 +21,7 @@ from caterpillar.program import Program
 
 # Gaps in a pass: so many for each multiply-add that could fill one, for not all come when one is wanted. Few make short
 # passes, more let what goes on beside them end sooner: several amounts are tried, and the shortest tick is taken.
-GAPS = (1.0, 1.7, 2.5, 3.5, 5.0)
+GAPS = (1.0, 1.5, 2.5, 5.0)
 # Two layers share words if between their passes lie so many cycles, and some more a word: so long it takes at most, by
 # trial, to add up what one has left, or to bring what the other takes.
 ENOUGH = 400
@@ -62,7 +62,7 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
 def _ticks(layout: Layout, machine: Machine) -> Iterator[Tick]:
     for gaps in GAPS:
         with suppress(TooLate):
-            yield steady_tick(layout, machine, _room(layout, machine, gaps), patient=gaps == GAPS[-1])
+            yield steady_tick(layout, machine, _room(layout, machine, gaps, 80), patient=gaps == GAPS[-1])
 
 
 def _room(layout: Layout, machine: Machine, gaps_an_addition: float, apart: int) -> Room:

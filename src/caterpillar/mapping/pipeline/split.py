@@ -43,7 +43,8 @@ class Split:
 
     panel: outputs of a core. input_lanes, output_lanes: Pi, Po. rows: of PEs. sums: O. width: positions that take
     turns, so that a sum is not needed before it is ready. chunk: T, positions of one core's activations (of the first
-    layer: all positions). positions: all, whole groups of `width`. grain: what remains of the sums is rounded up to
+    layer: all positions). joined: a chunk is too short for what comes off the ring to begin an error sum with; it is
+    added in the end. positions: all, whole groups of `width`. grain: what remains of the sums is rounded up to
     so many. alike: blocks of sums all have the same size (before the last layer).
     """
 
@@ -54,6 +55,7 @@ class Split:
     sums: int
     width: int
     chunk: int
+    joined: bool
     positions: int
     grain: int
     alike: bool

@@ -8,14 +8,17 @@ from caterpillar.mapping.isa import (
     FROM_PE,
     FROM_SRAM,
     FROM_UP,
+    LATCH,
+    ONE,
+    RESULT,
     ROW,
     UP,
     beat_cycles,
     sram_beat_cycles,
 )
 from caterpillar.mapping.pipeline.layout import Layout, old_delay
-from caterpillar.mapping.pipeline.passes import Pass, behind, load, registers, staged
-from caterpillar.mapping.pipeline.planner import Hold, Part, Planner, TooLate, use, write
+from caterpillar.mapping.pipeline.passes import Pass, behind, load, own_column, registers, staged
+from caterpillar.mapping.pipeline.planner import Hold, Part, Planner, TooLate, read, use, write
 
 
 def stream(b: Planner, layout: Layout, m: Machine, one: Pass, loaded: list[int], before: Pass | None) -> None:
@@ -86,19 +89,35 @@ class _Errors:
     def __init__(self, b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
         self._b, self._layout, self._m, self._one = b, layout, m, one
         self._sent = self._taken = 0
+        self._stored: dict[int, int] = {}  # when what has come off the ring for a position can be read
 
     def leave(self, group: int) -> None:
         """A group's sums go to the next core, which takes them off the ring; the last chunk's stay."""
-        one, b, layout = self._one, self._b, self._layout
-        split, latency = one.split, self._m.fma_latency
+        one, layout = self._one, self._layout
+        split, own = one.split, (layout.cores - 1) * one.split.chunk
         for a in range(split.width):
-            number = group * split.width + a
-            ready = one.error_ready(number) + latency
-            if number >= (layout.cores - 1) * split.chunk:
-                continue
-            with b.account("collective"):
-                arrivals = self._send(ready, registers(layout)[2] + a, ready + one.period)
-                self._take(arrivals, number + split.chunk)
+            number, slot = group * split.width + a, registers(layout)[2] + a
+            ready = one.error_ready(number) + self._m.fma_latency
+            until = ready + one.period
+            if split.joined and split.chunk <= number < own + split.chunk:
+                with self._b.account("backward"):
+                    ready = self._join(ready, number, slot, last=number >= own)
+            if number < own:
+                with self._b.account("collective"):
+                    self._take(self._send(ready, slot, until), number + split.chunk)
+
+    def _join(self, ready: int, number: int, slot: int, *, last: bool) -> int:
+        """Adds what has come off the ring to a sum in a register: there, or for the core's own in MEM B."""
+        m, start, carried = self._m, max(ready, self._stored[number]), self._carried(number)
+        parts: list[Part] = [use(0, "fma", fma_a=slot, fma_b=ONE, fma_c=LATCH + 2, **({} if last else {"fma_to": slot}))]
+        if last:
+            parts.append(write(m.fma_latency, carried, RESULT, **own_column(self._one.split.steps)))
+        variants = [[*read(-early, carried, 2, 0), *parts] for early in (1, 2, 3, 4)]
+        done = self._b.best_fit(start, variants) - 1 + (0 if last else m.fma_latency)
+        late = done - ready - self._one.period
+        if late > 0:
+            raise TooLate(what=f"errors {self._one.index}", cycles=late)
+        return done
 
     def _send(self, ready: int, slot: int, until: int) -> list[int]:
         beat, at = beat_cycles(self._m), max(ready, self._sent)
@@ -125,9 +144,10 @@ class _Errors:
         first = max([self._taken, *(at - column for column, at in enumerate(arrivals))])
         begun = self._b.first_fit(first, parts)
         self._taken = begun + columns
+        self._stored[number] = begun + columns + 1
         group, a = divmod(number, split.width)
         need = one.group(group) + a * one.beat.pace + one.beat.back - 1
-        if begun + columns + 1 > need:
+        if not split.joined and begun + columns + 1 > need:
             raise TooLate(what=f"errors {one.index}", cycles=begun + columns + 1 - need)
 
     def _carried(self, number: int) -> int:
