@@ -20,8 +20,10 @@ from caterpillar.network import Network
 from caterpillar.program import Program
 
 # Gaps in a pass: so many for each multiply-add that could fill one, for not all come when one is wanted. Few make short
-# passes, more let what goes on beside them end sooner: several amounts are tried, and the shortest tick is taken.
-GAPS = (1.0, 1.5, 2.5, 5.0)
+# passes, more let what goes on beside them end sooner: they are tried until nothing has to wait.
+GAPS = (1.0, 1.4, 2.0, 2.8, 4.0)
+APART = 80  # cycles from one gap to the next: about what a step that depends on another waits for it
+LAYOUTS = 2  # so many that fit are planned
 # Two layers share words if between their passes lie so many cycles, and some more a word: so long it takes at most, by
 # trial, to add up what one has left, or to bring what the other takes.
 ENOUGH = 400
@@ -30,17 +32,18 @@ ENOUGH = 400
 def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-program of a tick of cp. Raises UsageError for what it cannot do."""
     network = program.network
-    layout = _layout(network, machine)
-    short = _too_small(layout, machine)
+    layouts = _layouts(network, machine)
+    short = _too_small(layouts[0], machine)
     if short:
         return short
-    ticks = list(_ticks(layout, machine))
+    ticks = [(tick, layout) for layout in layouts for tick in _ticks(layout, machine)]
     if not ticks:
         raise UsageError(
             f"{program.rule} on machine {machine.name}: no plan in which all words come in time; raise "
             "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_registers"
         )
-    depth, best = network.depth, min(ticks, key=lambda tick: tick.program.cycles)
+    best, layout = min(ticks, key=lambda one: one[0].program.cycles)
+    depth = network.depth
     return Schedule(
         network=network,
         machine=machine,
@@ -60,32 +63,43 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
 
 
 def _ticks(layout: Layout, machine: Machine) -> Iterator[Tick]:
-    for gaps in GAPS:
-        with suppress(TooLate):
-            yield steady_tick(layout, machine, _room(layout, machine, gaps, 80), patient=gaps == GAPS[-1])
-
-
-def _room(layout: Layout, machine: Machine, gaps_an_addition: float, apart: int) -> Room:
-    """Gaps beside a pass are for what the one before it has made."""
-    room, wanted = Room(), additions(layout, machine)
+    room = Room()
     for index, split in enumerate(layout.splits[1:], start=1):
-        pace, period = 3 if index > 1 else 2, least_period(split, machine, index)
+        room.group[index] = least_period(split, machine, index) - (3 if index > 1 else 2) * split.width * split.sums
+    for gaps in GAPS:
+        _set_gaps(room, layout, machine, gaps)
+        with suppress(TooLate):
+            tick = steady_tick(layout, machine, room, patient=gaps == GAPS[-1])
+            yield tick
+            if not tick.waits:
+                return
+
+
+def _set_gaps(room: Room, layout: Layout, machine: Machine, gaps_an_addition: float) -> None:
+    """Gaps beside a pass are for what the one before it has made."""
+    wanted, room.before = additions(layout, machine), {}
+    for index, split in enumerate(layout.splits[1:], start=1):
         number = wanted[index - 1] if index > 1 else wanted[layout.depth] + wanted[layout.depth - 1]
-        gaps = min(split.groups, math.ceil(gaps_an_addition * number / pace))
-        room.group[index] = period - pace * split.width * split.sums
-        room.gaps[index] = gaps, max(1, min(split.groups // max(1, gaps), apart // period))
-    return room
+        gaps = min(split.groups, math.ceil(gaps_an_addition * number / (3 if index > 1 else 2)))
+        apart = APART // least_period(split, machine, index)
+        room.gaps[index] = gaps, max(1, min(split.groups // max(1, gaps), apart))
 
 
-def _layout(network: Network, machine: Machine) -> Layout:
-    """The best layout that fits MEM B, or else the smallest. Layers share words only if none fits without."""
+def _layouts(network: Network, machine: Machine) -> list[Layout]:
+    """The best layouts that fit MEM B, or else the smallest. Layers share words only where they do not fit without."""
     found: list[Layout] = []
+    fitting: list[Layout] = []
     for splits in choices(network, machine):
-        for together in (lambda i, j: True, _apart(splits, machine)):
+        for together in (_always, _apart(splits, machine)):
             found.append(finish(network, machine, list(splits), together))
             if found[-1].mem_b_words <= machine.pe_mem_b_bytes // WORD_BYTES:
-                return found[-1]
-    return min(found, key=lambda layout: layout.mem_b_words)
+                fitting.append(found[-1])
+                break
+    return fitting[:LAYOUTS] or [min(found, key=lambda layout: layout.mem_b_words)]
+
+
+def _always(_first: int, _second: int) -> bool:
+    return True
 
 
 def _apart(splits: tuple[Split, ...], machine: Machine) -> Callable[[int, int], bool]:

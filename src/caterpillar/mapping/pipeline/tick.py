@@ -15,7 +15,7 @@ from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
 from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
 
-ATTEMPTS = 200
+PATIENCE, FEW = 200, 4  # so often a pass may be put off
 
 
 def additions(layout: Layout, machine: Machine) -> dict[int, int]:
@@ -44,24 +44,31 @@ class Room:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """The micro-program, and whether the labels are wanted a tick after the last layer's pass."""
+    """The micro-program, and whether the labels are wanted a tick after the last layer's pass.
+
+    waits: a pass begins later for what has not been ready.
+    """
 
     program: MicroProgram
     late: bool
+    waits: bool
 
 
 def steady_tick(layout: Layout, machine: Machine, room: Room, *, patient: bool) -> Tick:
-    """Room is widened until everything is there when it is needed; unless patient, not for want of multiply-adds."""
-    for _ in range(ATTEMPTS):
+    """Room is widened until everything is there when it is needed: unless patient, a pass does not wait often."""
+    waits = 0
+    while waits < (PATIENCE if patient else FEW):
         try:
-            return _Tick(layout, machine, room).tick()
+            return _Tick(layout, machine, room).tick(waits=waits > 1)  # the first pass always waits for its first words
         except TooLate:
             if not patient:
                 raise
             room.before[1] = room.before.get(1, 0) + 32
+            waits += 1
         except _Widen as wish:
             table = room.group if wish.stream else room.before
             table[wish.layer] = table.get(wish.layer, 0) + wish.cycles
+            waits += not wish.stream
     raise TooLate(what="a tick's plan", cycles=0)
 
 
@@ -85,7 +92,7 @@ class _Tick:
         self._loaded: list[int] = []
         self._marks: list[tuple[int, int, str]] = []
 
-    def tick(self) -> Tick:
+    def tick(self, *, waits: bool) -> Tick:
         """Passes first, then what goes on beside them and beside those of the next tick, in the order of its cycles."""
         depth = self._layout.depth
         for index in range(1, depth):
@@ -102,7 +109,7 @@ class _Tick:
         self._after_last(steps)
         self._marks.append((steps.softmax[1], steps.softmax[0], "softmax"))
         self._mark()
-        return Tick(program=self._b.program(self._cycles), late=steps.softmax[0] >= self._cycles)
+        return Tick(program=self._b.program(self._cycles), late=steps.softmax[0] >= self._cycles, waits=waits)
 
     def _mark(self) -> None:
         """Collectives go on side by side; the trace shows each from where the one that ended before it ended."""
