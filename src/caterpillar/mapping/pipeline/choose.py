@@ -20,7 +20,7 @@ class Plan:
 
 
 def choices(network: Network, machine: Machine) -> Iterator[tuple[Split, ...]]:
-    """Splits of layers 1 .. L - 1, from the fewest cycles on: for each bound of a pass's words of MEM B the best ones."""
+    """Splits of layers 1 .. L - 1, from the fewest cycles on: the best for each bound of a pass's words of MEM B."""
     bounds = {_words(split) for index in range(1, network.depth) for split in _splits(network, machine, index, None)}
     found: dict[tuple[Split, ...], int] = {}
     for bound in sorted(bounds):
@@ -75,7 +75,7 @@ def _splits(network: Network, m: Machine, index: int, before: Split | None) -> l
                 sums=sums,
                 width=width,
                 chunk=chunk,
-                joined=1 < m.cores and index > 1 and chunk < 2 * width,
+                joined=m.cores > 1 and index > 1 and chunk < 2 * width,
                 positions=positions,
                 grain=grain,
                 alike=index == network.depth - 1,
@@ -104,7 +104,7 @@ def least_period(split: Split, m: Machine, index: int) -> int:
 
 
 def after_pass(split: Split, before: Split | None, m: Machine) -> int:
-    """Multiply-adds on what a hidden layer's pass has made: its sums over the lanes, its error sums over the columns."""
+    """Multiply-adds on what a hidden layer's pass has made: sums over the lanes, error sums over the columns."""
     lanes, columns = (split.input_lanes - 1).bit_length(), (m.pe_cols - 1).bit_length()
     found = sum(block.size + 1 + lanes - (block.size - 1).bit_length() for block in split.blocks)
     for words in (before.words(block, split.steps) for block in before.blocks) if before else ():

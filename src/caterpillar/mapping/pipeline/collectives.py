@@ -330,7 +330,9 @@ class Collectives:
             block, column = divmod(beat * m.pe_rows, 1 << bits)
             logits = layout.words.logits + block * each
             fields = {"row_from": FROM_PE, "row_column": column // m.pe_rows, "row_slot": LATCH + 3}
-            start = self._b.first_fit(start, [*read(0, logits, 3, 1), use(1, "row_bus", **fields, row_to=TO_SOFTMAX)]) + 2
+            start = (
+                self._b.first_fit(start, [*read(0, logits, 3, 1), use(1, "row_bus", **fields, row_to=TO_SOFTMAX)]) + 2
+            )
         begun = self._b.first_fit(start, [use(0, "softmax", softmax_on=outputs)])
         start = begun + softmax_cycles(m, outputs)
         self.softmax = (begun, start)
@@ -346,7 +348,9 @@ class Collectives:
             start = self._b.alone(start, "work", lambda at, beat=beat: piece(at, beat))
         return start
 
-    def _add_lanes(self, start: int, address: int, halved: list[int], whole: list[int], last: Last | None = None) -> int:
+    def _add_lanes(
+        self, start: int, address: int, halved: list[int], whole: list[int], last: Last | None = None
+    ) -> int:
         """Adds 2^|halved| words over lanes that differ in these bits, from the highest one on.
 
         Lane p is left with the sum of word p mod 2^|halved|, where it was; over the bits of `whole` words add whole.

@@ -38,8 +38,9 @@ class Registers:
 class Layout:
     """splits[l]: of layer l = 1 .. L - 1 (index 0: none). addresses[l]: first word of W_l in MEM A.
 
-    sample_beats: beats of a sample in core SRAM. empty: a beat of +0. fresh[l], old[l]: first beats of the activations of layer l that the
-    next one goes forward with, and of those, times the learning rate, that it learns with (l = 0: the inputs).
+    sample_beats: beats of a sample in core SRAM. empty: a beat of +0. fresh[l], old[l]: first beats of the activations
+    of layer l that the next one goes forward with, and of those, times the learning rate, that it learns with (l = 0:
+    the inputs).
     """
 
     cores: int

@@ -41,7 +41,6 @@ from caterpillar.mapping.pipeline.planner import Access, Planner, TooLate
 from caterpillar.mapping.pipeline.split import Split
 from caterpillar.mapping.pipeline.words import gate_delay
 
-
 Run = tuple[int, int, list[Loop]]
 
 
@@ -276,7 +275,7 @@ def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving
     beat of the position, its columns' own. Sums that are joined later all begin with +0 and go to a register.
     """
     split, beat, k = one.split, one.beat, halves(m)
-    step, later, places = split.width * beat.pace, a * beat.pace + beat.back, layout.cores * split.chunk
+    later, places = a * beat.pace + beat.back, layout.cores * split.chunk
     target = leaving if split.sums == 1 else ACCUMULATOR + a
     begun = split.groups if layout.cores == 1 or split.joined else -(-(split.chunk - a) // split.width)
     for first, every, phase in one.phases(k):
@@ -303,7 +302,9 @@ def own_column(words: int) -> dict[str, int]:
     return {"mode": XOR_COLUMN, "bits": (words - 1).bit_length()} if words > 1 else {}
 
 
-def _error_sums(b: Planner, one: Pass, run: tuple[int, list[Loop]], first: int, sums: int, leaving: int, k: int) -> None:
+def _error_sums(
+    b: Planner, one: Pass, run: tuple[int, list[Loop]], first: int, sums: int, leaving: int, k: int
+) -> None:
     """The multiply-adds of a position's error sum but the first, in a stretch of groups; first: that weight's place."""
     split, (start, each) = one.split, run
     step, fields = split.width * one.beat.pace, {"fma_b": LATCH, "fma_c": sums}

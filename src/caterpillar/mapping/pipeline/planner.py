@@ -205,7 +205,11 @@ class Planner(Builder):
                 if self._unheld(f"accumulator {one}", at, done + 1):
                     slot = ACCUMULATOR + one
                     kept = Hold(0, f"accumulator {one}", done + 1 - at)
-                    return {"fma_to": slot}, [*parts, kept, Access(done - at, WRITE, to.address, slot, to.how)], done - at + 1
+                    return (
+                        {"fma_to": slot},
+                        [*parts, kept, Access(done - at, WRITE, to.address, slot, to.how)],
+                        done - at + 1,
+                    )
         return None
 
     def _linked(self, at: int, first: int, link: Link, parts: list[Part], taken: list[int]) -> bool:
@@ -242,7 +246,7 @@ class Planner(Builder):
         return not self._map(what, end)[first:end].any()
 
     def alone(self, start: int, what: str, plan: Callable[[int], int]) -> int:
-        """plan(cycle) issues steps from a cycle on and returns their end: in one tick, and while no other has `what`."""
+        """plan(cycle) issues steps from a cycle on and returns their end: in one tick, while no other has `what`."""
         while True:
             kept = self._busy.copy(), self._held.copy(), len(self._instructions), self._end
             self._busy = {unit: busy.copy() for unit, busy in kept[0].items()}

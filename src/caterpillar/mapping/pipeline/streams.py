@@ -109,7 +109,9 @@ class _Errors:
     def _join(self, ready: int, number: int, slot: int, *, last: bool) -> int:
         """Adds what has come off the ring to a sum in a register: there, or for the core's own in MEM B."""
         m, start, carried = self._m, max(ready, self._stored[number]), self._carried(number)
-        parts: list[Part] = [use(0, "fma", fma_a=slot, fma_b=ONE, fma_c=LATCH + 2, **({} if last else {"fma_to": slot}))]
+        parts: list[Part] = [
+            use(0, "fma", fma_a=slot, fma_b=ONE, fma_c=LATCH + 2, **({} if last else {"fma_to": slot}))
+        ]
         if last:
             parts.append(write(m.fma_latency, carried, RESULT, **own_column(self._one.split.steps)))
         variants = [[*read(-early, carried, 2, 0), *parts] for early in (1, 2, 3, 4)]
