@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 from caterpillar.checks import Infeasible, UsageError
@@ -20,9 +20,10 @@ from caterpillar.network import Network
 from caterpillar.program import Program
 
 # Gaps in a pass: so many for each multiply-add that could fill one, for not all come when one is wanted. Few make short
-# passes, more let what goes on beside them end sooner: they are tried until nothing has to wait.
+# passes, more let what goes on beside them end sooner: they are tried until nothing has to wait, then taken away.
 GAPS = (1.0, 1.4, 2.0, 2.8, 4.0)
 APART = 80  # cycles from one gap to the next: about what a step that depends on another waits for it
+WORTH = 1000  # gaps of less than one in so many cycles of a tick are left as they are
 LAYOUTS = 2  # so many that fit are planned
 # Two layers share words if between their passes lie so many cycles, and some more a word: so long it takes at most, by
 # trial, to add up what one has left, or to bring what the other takes.
@@ -36,13 +37,13 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
     short = _too_small(layouts[0], machine)
     if short:
         return short
-    ticks = [(tick, layout) for layout in layouts for tick in _ticks(layout, machine)]
-    if not ticks:
+    plans = [plan for layout in layouts if (plan := _plan(layout, machine))]
+    if not plans:
         raise UsageError(
             f"{program.rule} on machine {machine.name}: no plan in which all words come in time; raise "
             "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_registers"
         )
-    best, layout = min(ticks, key=lambda one: one[0].program.cycles)
+    best, layout = _polished(*min(plans, key=lambda plan: plan[0].program.cycles), machine)
     depth = network.depth
     return Schedule(
         network=network,
@@ -62,17 +63,32 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
     )
 
 
-def _ticks(layout: Layout, machine: Machine) -> Iterator[Tick]:
+def _plan(layout: Layout, machine: Machine) -> tuple[Tick, Layout] | None:
+    """A tick with few gaps in which no pass waits; if there is none, with many, in which they may."""
     room = Room()
     for index, split in enumerate(layout.splits[1:], start=1):
         room.group[index] = least_period(split, machine, index) - (3 if index > 1 else 2) * split.width * split.sums
     for gaps in GAPS:
         _set_gaps(room, layout, machine, gaps)
         with suppress(TooLate):
-            tick = steady_tick(layout, machine, room, patient=gaps == GAPS[-1])
-            yield tick
-            if not tick.waits:
-                return
+            return steady_tick(layout, machine, room, patient=gaps == GAPS[-1]), layout
+    return None
+
+
+def _polished(tick: Tick, layout: Layout, machine: Machine) -> tuple[Tick, Layout]:
+    """The same with fewer gaps, layer after layer, where that makes it shorter."""
+    for index, (gaps, apart) in tick.room.gaps.items():
+        if gaps * (3 if index > 1 else 2) * WORTH < tick.program.cycles:
+            continue
+        for share in (4, 2, 1):
+            room = Room(before={}, group=dict(tick.room.group), gaps=dict(tick.room.gaps))
+            room.gaps[index] = gaps * (4 - share) // 4, apart
+            with suppress(TooLate):
+                other = steady_tick(layout, machine, room, patient=False)
+                if other.program.cycles < tick.program.cycles:
+                    tick = other
+                    break
+    return tick, layout
 
 
 def _set_gaps(room: Room, layout: Layout, machine: Machine, gaps_an_addition: float) -> None:

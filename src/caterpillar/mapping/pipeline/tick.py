@@ -15,7 +15,8 @@ from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
 from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
 
-PATIENCE, FEW = 200, 4  # so often a pass may be put off
+PATIENCE = 200  # so often room is widened
+SHORTLY = 16  # cycles
 
 
 def additions(layout: Layout, machine: Machine) -> dict[int, int]:
@@ -44,31 +45,28 @@ class Room:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """The micro-program, and whether the labels are wanted a tick after the last layer's pass.
-
-    waits: a pass begins later for what has not been ready.
-    """
+    """The micro-program, and whether the labels are wanted a tick after the last layer's pass. room: as planned."""
 
     program: MicroProgram
     late: bool
-    waits: bool
+    room: Room
 
 
 def steady_tick(layout: Layout, machine: Machine, room: Room, *, patient: bool) -> Tick:
-    """Room is widened until everything is there when it is needed: unless patient, a pass does not wait often."""
-    waits = 0
-    while waits < (PATIENCE if patient else FEW):
+    """Room is widened until everything is there when it is needed; unless patient, passes do not wait but shortly."""
+    for _ in range(PATIENCE):
         try:
-            return _Tick(layout, machine, room).tick(waits=waits > 1)  # the first pass always waits for its first words
+            program, late = _Tick(layout, machine, room).tick()
+            return Tick(program=program, late=late, room=room)
         except TooLate:
             if not patient:
                 raise
             room.before[1] = room.before.get(1, 0) + 32
-            waits += 1
         except _Widen as wish:
+            if not (patient or wish.stream or wish.cycles <= SHORTLY):
+                raise TooLate(what="a pass", cycles=wish.cycles) from None
             table = room.group if wish.stream else room.before
             table[wish.layer] = table.get(wish.layer, 0) + wish.cycles
-            waits += not wish.stream
     raise TooLate(what="a tick's plan", cycles=0)
 
 
@@ -92,7 +90,7 @@ class _Tick:
         self._loaded: list[int] = []
         self._marks: list[tuple[int, int, str]] = []
 
-    def tick(self, *, waits: bool) -> Tick:
+    def tick(self) -> tuple[MicroProgram, bool]:
         """Passes first, then what goes on beside them and beside those of the next tick, in the order of its cycles."""
         depth = self._layout.depth
         for index in range(1, depth):
@@ -109,7 +107,7 @@ class _Tick:
         self._after_last(steps)
         self._marks.append((steps.softmax[1], steps.softmax[0], "softmax"))
         self._mark()
-        return Tick(program=self._b.program(self._cycles), late=steps.softmax[0] >= self._cycles, waits=waits)
+        return self._b.program(self._cycles), steps.softmax[0] >= self._cycles
 
     def _mark(self) -> None:
         """Collectives go on side by side; the trace shows each from where the one that ended before it ended."""
