@@ -200,7 +200,7 @@ class Instruction:
         return self._steps(base, [dict(loop.strides).get(field, 0) for loop in self.loops])
 
     def _steps(self, base: int, strides: list[int]) -> NDArray[np.int64]:
-        total = np.full(1, base, np.int64)
+        total = np.array([base], np.int64)
         for loop, stride in zip(self.loops, strides, strict=True):
             total = (total[:, None] + stride * np.arange(loop.count, dtype=np.int64)).ravel()
         return total

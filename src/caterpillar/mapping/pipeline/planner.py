@@ -18,7 +18,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.builder import PORTS, READ, WRITE, Builder
 from caterpillar.mapping.isa import ACCUMULATOR, LATCH, RESULT, Queue, Unit, accumulators
 
-AHEAD = 512  # cycles that are looked through at once
+AHEAD = 1024  # cycles that are looked through at once, at most
 NEVER = 1 << 40
 WAIT = 12  # cycles that a word may wait in a latch or an accumulator for what comes next
 
@@ -158,11 +158,13 @@ class Planner(Builder):
         for tick in (0, 1):
             at, end = max(start, tick * self._tick + begin), (tick + 1) * self._tick - length + 1
             end = end if limit is None else min(end, limit)
+            ahead = 16
             while at < end:
-                fits = self._fits(at - tick * self._tick, parts)[: end - at]
+                ahead = min(4 * ahead, AHEAD)
+                fits = self._fits(at - tick * self._tick, parts, min(ahead, end - at))
                 if fits.any():
                     return at + int(fits.argmax())
-                at += AHEAD
+                at += ahead
         return None
 
     def multiply_add(
@@ -268,7 +270,7 @@ class Planner(Builder):
 
     def fits(self, at: int, parts: Sequence[Part]) -> bool:
         """Whether a step can begin in this very cycle."""
-        return bool(self._fits(at, parts)[0])
+        return bool(self._fits(at, parts, 1)[0])
 
     def nothing_at(self, unit: Unit, cycles: NDArray[np.int64]) -> bool:
         """Whether a unit is free in all these cycles."""
@@ -280,26 +282,26 @@ class Planner(Builder):
         taken = sum(self._busy_from(port, 0, len(wanted)).astype(np.int64) for port in PORTS)
         return bool((wanted + taken)[wanted > 0].max(initial=0) <= len(PORTS))
 
-    def _fits(self, at: int, parts: Sequence[Part]) -> Busy:
-        good = np.ones(AHEAD, np.bool_)
+    def _fits(self, at: int, parts: Sequence[Part], count: int) -> Busy:
+        """Whether a step can begin in each of so many cycles."""
+        busy = np.zeros(count, np.bool_)
         ports: dict[int, int] = {}
         for part in parts:
             first = at + part.at
             if isinstance(part, Use):
-                good &= ~self._busy_from(part.unit, first, AHEAD)
+                busy |= self._busy_from(part.unit, first, count)
             elif isinstance(part, Access):
                 ports[part.at] = ports.get(part.at, 0) + 1
-            elif part.cycles > 0:
-                held = self._map(part.what, first + AHEAD + part.cycles)[first : first + AHEAD + part.cycles - 1]
+            elif part.cycles == 1:
+                busy |= self._map(part.what, first + count)[first : first + count]
+            elif part.cycles > 1:
+                held = self._map(part.what, first + count + part.cycles)[first : first + count + part.cycles - 1]
                 sums = np.concatenate([[0], np.cumsum(held)])
-                good &= sums[part.cycles :] == sums[: -part.cycles]
+                busy |= sums[part.cycles :] != sums[: -part.cycles]
         for offset, wanted in ports.items():
-            first = at + offset
-            free = 2 - (
-                self._busy_from("mem_b0", first, AHEAD).astype(np.int8) + self._busy_from("mem_b1", first, AHEAD)
-            )
-            good &= free >= wanted
-        return good
+            one, other = (self._busy_from(port, at + offset, count) for port in PORTS)
+            busy |= (one & other) if wanted == 1 else (one | other)
+        return ~busy
 
     def _issue_all(self, at: int, parts: Sequence[Part]) -> None:
         self._begun = min(self._begun, at + min(part.at for part in parts))
