@@ -111,11 +111,16 @@ class Pass:
     @property
     def last_weight(self) -> int:
         """When the last weight is read."""
-        return self.group(self.split.groups - 1) + (self.group_words - 1) * self.beat.pace
+        return self.weight(self.split.weights - 1)
 
     def group(self, number: int) -> int:
         """When a group's first weight is read."""
         return self.start + number * self.period + min(max(number, 0) // self.apart, self.gaps) * self.beat.pace
+
+    def weight(self, number: int) -> int:
+        """When a weight is read."""
+        group, turn = divmod(number, self.group_words)
+        return self.group(group) + turn * self.beat.pace
 
     def error_ready(self, number: int) -> int:
         """When the error sum of position `number` has come out, less the latency."""
@@ -174,9 +179,9 @@ def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
             _weights(b, layout, m, one, run, phase)
         for run in one.runs(first, one.split.groups, step):
             _updates(b, layout, m, one, run, phase)
-    rest = one.split.weights % halves(m)
-    first = one.last_weight - (rest - 1) * one.beat.pace + one.beat.written
-    _rest(b, first, layout.addresses[one.index] + one.split.weights - rest, rest, one.beat.pace)
+    weights = one.split.weights
+    first = weights - weights % halves(m)
+    _rest(b, [one.weight(n) + one.beat.written for n in range(first, weights)], layout.addresses[one.index] + first)
     for a in range(one.split.width):
         for stretch in _stretches(one.split, a):
             with b.account("forward"):
@@ -201,10 +206,11 @@ def _weights(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase:
                 b.memory_a(WRITE_GROUP, at + one.beat.written, loops, base + offset - (k - 1), RESULT)
 
 
-def _rest(b: Planner, first: int, address: int, count: int, pace: int) -> None:
-    """A layer's last weights, where they do not fill a word of MEM A, are written one by one; the first comes out."""
+def _rest(b: Planner, cycles: list[int], address: int) -> None:
+    """A layer's last weights, where they do not fill a word of MEM A, are written one by one, as they come out."""
     with b.account("update"):
-        b.memory_a(WRITE, first, [loop(count, pace, address=1)], address, RESULT)
+        for number, at in enumerate(cycles):
+            b.memory_a(WRITE, at, [], address + number, RESULT)
 
 
 def _updates(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase: int) -> None:
@@ -346,8 +352,8 @@ def last_pass(b: Planner, layout: Layout, m: Machine, start: int, beat: Beat) ->
     with b.account("update"):
         written = start + (k - 1) * pace + beat.written
         b.memory_a(WRITE_GROUP, written, [loop(weights // k, k * pace, address=k)], base, RESULT)
-    rest = weights % k
-    _rest(b, start + (weights - rest) * pace + beat.written, base + weights - rest, rest, pace)
+    first = weights - weights % k
+    _rest(b, [start + n * pace + beat.written for n in range(first, weights)], base + first)
     for block in range(blocks):
         at = start + block * outputs * pace
         along, plain = [loop(outputs, pace, address=1)], [loop(outputs, pace)]

@@ -98,28 +98,28 @@ class _Errors:
         for a in range(split.width):
             number, slot = group * split.width + a, registers(layout)[2] + a
             ready = one.error_ready(number) + self._m.fma_latency
-            until = ready + one.period
+            until = ready + one.period - self._m.fma_latency  # then the next sum is on its way to the register
             if split.joined and split.chunk <= number < own + split.chunk:
                 with self._b.account("backward"):
-                    ready = self._join(ready, number, slot, last=number >= own)
+                    ready = self._join(ready, until, number, last=number >= own)
             if number < own:
                 with self._b.account("collective"):
                     self._take(self._send(ready, slot, until), number + split.chunk)
 
-    def _join(self, ready: int, number: int, slot: int, *, last: bool) -> int:
+    def _join(self, ready: int, until: int, number: int, *, last: bool) -> int:
         """Adds what has come off the ring to a sum in a register: there, or for the core's own in MEM B."""
         m, start, carried = self._m, max(ready, self._stored[number]), self._carried(number)
+        slot = registers(self._layout)[2] + number % self._one.split.width
         parts: list[Part] = [
             use(0, "fma", fma_a=slot, fma_b=ONE, fma_c=LATCH + 2, **({} if last else {"fma_to": slot}))
         ]
         if last:
             parts.append(write(m.fma_latency, carried, RESULT, **own_column(self._one.split.steps)))
         variants = [[*read(-early, carried, 2, 0), *parts] for early in (1, 2, 3, 4)]
-        done = self._b.best_fit(start, variants) - 1 + (0 if last else m.fma_latency)
-        late = done - ready - self._one.period
-        if late > 0:
-            raise TooLate(what=f"errors {self._one.index}", cycles=late)
-        return done
+        at = self._b.best_fit(start, variants) - 1 - (m.fma_latency if last else 0)
+        if at >= until:
+            raise TooLate(what=f"errors {self._one.index}", cycles=at - until + 1)
+        return at + m.fma_latency
 
     def _send(self, ready: int, slot: int, until: int) -> list[int]:
         beat, at = beat_cycles(self._m), max(ready, self._sent)
