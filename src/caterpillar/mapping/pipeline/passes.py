@@ -246,11 +246,13 @@ def _kept(k: int, half: int) -> int:
 
 
 def _stretches(split: Split, a: int) -> Iterator[tuple[int, int, int]]:
-    """First turn, turns and first output of the stretches in which a position's outputs run upwards."""
-    shift = split.shift * a
-    yield 0, split.sums - shift, shift
-    if shift:
-        yield split.sums - shift, shift, 0
+    """First turn, turns and first output of the stretches in which a position's outputs, and their words, run on."""
+    begun = 0
+    for turn in range(1, split.sums + 1):
+        last, number = ((one + split.shift * a) % split.sums for one in (turn - 1, turn))
+        if turn == split.sums or split.places[number] != split.places[last] + 1:
+            yield begun, turn - begun, (begun + split.shift * a) % split.sums
+            begun = turn
 
 
 def _forward(b: Planner, m: Machine, one: Pass, a: int, stretch: tuple[int, int, int], factor: int, sums: int) -> None:
@@ -258,20 +260,20 @@ def _forward(b: Planner, m: Machine, one: Pass, a: int, stretch: tuple[int, int,
     split, beat = one.split, one.beat
     first, count, number = stretch
     step = split.width * beat.pace
-    fresh = 0
-    if first == 0:
-        fresh = split.shift if a < split.width - 1 else split.sums - split.shift * a
+    fresh = split.shift if a < split.width - 1 else split.sums - split.shift * a
+    fresh = min(count, max(0, fresh - first))
     fields = {"fma_a": factor, "fma_b": beat.result}
     later = (first * split.width + a) * beat.pace + beat.forward
     b.issue("fma", one.start + later, [loop(fresh, step)], **fields, fma_c=ZERO)
     for low, high, skip in ((0, 1, fresh), (1, split.groups, 0)):
         for start, _, each in one.runs(low, high):
             where = start + later + skip * step
-            b.memory_b(READ, where - 1, [*each, loop(count - skip, step, address=1)], sums + number + skip, LATCH + 1)
+            turns = [*each, loop(count - skip, step, address=1)]
+            b.memory_b(READ, where - 1, turns, sums + split.places[number] + skip, LATCH + 1)
             b.issue("fma", where, [*each, loop(count - skip, step)], **fields, fma_c=LATCH + 1)
     for start, _, each in one.runs(0, split.groups):
         turns = [*each, loop(count, step, address=1)]
-        b.memory_b(WRITE, start + later + m.fma_latency, turns, sums + number, RESULT)
+        b.memory_b(WRITE, start + later + m.fma_latency, turns, sums + split.places[number], RESULT)
 
 
 def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving: int) -> None:

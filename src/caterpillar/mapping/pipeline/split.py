@@ -103,6 +103,15 @@ class Split:
             first, rest, rounded = first + part, rest - part, rounded - part
         return tuple(found)
 
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Of each partial sum, which of their words it is: blocks follow each other, padding and all."""
+        found, start = list[int](), 0
+        for block in self.blocks:
+            found += range(start, start + block.used)
+            start += block.size
+        return tuple(found)
+
     @property
     def padded(self) -> int:
         """Words of partial sums."""
