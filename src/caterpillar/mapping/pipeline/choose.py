@@ -106,7 +106,7 @@ def least_period(split: Split, m: Machine, index: int) -> int:
 def after_pass(split: Split, before: Split | None, m: Machine) -> int:
     """Multiply-adds on what a hidden layer's pass has made: sums over the lanes, error sums over the columns."""
     lanes, columns = (split.input_lanes - 1).bit_length(), (m.pe_cols - 1).bit_length()
-    found = sum(block.size + 1 + lanes - (block.size - 1).bit_length() for block in split.blocks)
+    found = sum(block.size + lanes - (block.size - 1).bit_length() for block in split.blocks)
     for words in (before.words(block, split.steps) for block in before.blocks) if before else ():
         found += words // split.steps + columns - (words - 1).bit_length()
     return found
