@@ -28,7 +28,6 @@ from caterpillar.mapping.isa import (
     REGISTER,
     RESULT,
     RESULT_BEFORE,
-    SLOPE,
     STAGED,
     XOR_COLUMN,
     ZERO,
@@ -37,9 +36,9 @@ from caterpillar.mapping.isa import (
     halves,
 )
 from caterpillar.mapping.pipeline.layout import Layout
-from caterpillar.mapping.pipeline.planner import Access, Planner, TooLate
+from caterpillar.mapping.pipeline.parts import Access
+from caterpillar.mapping.pipeline.planner import Planner
 from caterpillar.mapping.pipeline.split import Split
-from caterpillar.mapping.pipeline.words import gate_delay
 
 Run = tuple[int, int, list[Loop]]
 
@@ -181,7 +180,9 @@ def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
             _updates(b, layout, m, one, run, phase)
     weights = one.split.weights
     first = weights - weights % halves(m)
-    _rest(b, [one.weight(n) + one.beat.written for n in range(first, weights)], layout.addresses[one.index] + first)
+    write_rest(
+        b, [one.weight(n) + one.beat.written for n in range(first, weights)], layout.addresses[one.index] + first
+    )
     for a in range(one.split.width):
         for stretch in _stretches(one.split, a):
             with b.account("forward"):
@@ -206,7 +207,7 @@ def _weights(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase:
                 b.memory_a(WRITE_GROUP, at + one.beat.written, loops, base + offset - (k - 1), RESULT)
 
 
-def _rest(b: Planner, cycles: list[int], address: int) -> None:
+def write_rest(b: Planner, cycles: list[int], address: int) -> None:
     """A layer's last weights, where they do not fill a word of MEM A, are written one by one, as they come out."""
     with b.account("update"):
         for number, at in enumerate(cycles):
@@ -225,12 +226,12 @@ def _updates(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase:
                 b.memory_b(READ, at + beat.update - 1, turns, errors, LATCH)
             fields = {"fma_a": factors + a, "fma_b": LATCH, "fma_flags": NEGATE}
             with b.account("update"):
-                for turn, count_of, stride, half in _by_half(k, split.width, phase + first * split.width + a, count):
+                for turn, count_of, stride, half in by_half(k, split.width, phase + first * split.width + a, count):
                     again, where = [*each, loop(count_of, stride * step)], at + turn * step + beat.update
-                    b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=_kept(k, half))
+                    b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=kept(k, half))
 
 
-def _by_half(k: int, width: int, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
+def by_half(k: int, width: int, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
     """Turns whose weights are the same word of their group: first turn, how many, turns between them, which word.
 
     first: number of the first turn's weight; the next turn's is `width` further.
@@ -240,7 +241,7 @@ def _by_half(k: int, width: int, first: int, count: int) -> Iterator[tuple[int, 
         yield turn, -(-(count - turn) // stride), stride, (first + turn * width) % k
 
 
-def _kept(k: int, half: int) -> int:
+def kept(k: int, half: int) -> int:
     """Where an updated weight waits for those of its group: a write latch, the last one nowhere."""
     return STAGED + half if half < k - 1 else NONE
 
@@ -316,7 +317,7 @@ def _error_sums(
     """The multiply-adds of a position's error sum but the first, in a stretch of groups; first: that weight's place."""
     split, (start, each) = one.split, run
     step, fields = split.width * one.beat.pace, {"fma_b": LATCH, "fma_c": sums}
-    for turn, count, stride, half in _by_half(k, split.width, first + split.width, split.sums - 2):
+    for turn, count, stride, half in by_half(k, split.width, first + split.width, split.sums - 2):
         inner, at = [*each, loop(count, stride * step)], start + (1 + turn) * step
         b.issue("fma", at, inner, **fields, fma_a=HALF + half, fma_to=sums)
     if split.sums > 1:
@@ -341,84 +342,6 @@ def free_for(b: Planner, one: Pass, group_words: int, latency: int) -> bool:
         and all(b.nothing_at("mem_a", cycles(at)) for at in accesses)
         and b.ports_for(np.concatenate(ports))
     )
-
-
-def last_pass(b: Planner, layout: Layout, m: Machine, start: int, beat: Beat) -> int:
-    """The last layer, block by block of the lane's own activations; returns when the next pass may begin."""
-    depth, outputs, words = layout.depth, layout.sizes[-1], layout.words
-    base, factors, pace = layout.addresses[depth], registers(layout), beat.pace
-    blocks = len(layout.splits[-1].blocks)
-    k, weights = halves(m), blocks * outputs
-    with b.account("backward", "update", "forward"):
-        b.memory_a(READ, start, [loop(-(-weights // k), k * pace, address=k)], base, MEM_A)
-    with b.account("update"):
-        written = start + (k - 1) * pace + beat.written
-        b.memory_a(WRITE_GROUP, written, [loop(weights // k, k * pace, address=k)], base, RESULT)
-    first = weights - weights % k
-    _rest(b, [start + n * pace + beat.written for n in range(first, weights)], base + first)
-    for block in range(blocks):
-        at = start + block * outputs * pace
-        along, plain = [loop(outputs, pace, address=1)], [loop(outputs, pace)]
-        first = block * outputs
-        with b.account("backward", "update"):
-            b.memory_b(READ, at + beat.update - 1, along, words.errors[depth], LATCH)
-        fields = {"fma_a": factors[0], "fma_b": LATCH, "fma_flags": NEGATE}
-        with b.account("update"):
-            for turn, count, stride, half in _by_half(k, 1, first, outputs):
-                where, again = at + turn * pace + beat.update, [loop(count, stride * pace)]
-                b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=_kept(k, half))
-        with b.account("backward"):
-            _last_backward(b, layout, m, at + beat.back, block, pace)
-        with b.account("forward"):
-            issue, sums = at + beat.forward, words.sums[depth]
-            if block:
-                b.memory_b(READ, issue - 1, along, sums, LATCH + 1)
-            c = LATCH + 1 if block else ZERO
-            b.issue("fma", issue, plain, fma_a=factors[1], fma_b=beat.result, fma_c=c)
-            b.memory_b(WRITE, issue + m.fma_latency, along, sums, RESULT)
-        _last_inputs(b, layout, at, block, beat)
-    return start + blocks * outputs * pace
-
-
-def _last_backward(b: Planner, layout: Layout, m: Machine, at: int, block: int, pace: int) -> None:
-    """The error of a lane's own activation, through its slope; it needs nothing from other lanes."""
-    outputs, depth, k = layout.sizes[-1], layout.depth, halves(m)
-    first = block * outputs
-    end = at + (outputs - 1) * pace
-    c = ZERO
-    if outputs > 1:
-        c = ACCUMULATOR
-        b.issue("fma", at, [], fma_a=HALF + first % k, fma_b=LATCH, fma_c=ZERO, fma_to=ACCUMULATOR)
-        for turn, count, stride, half in _by_half(k, 1, first + 1, outputs - 2):
-            where, again = at + (1 + turn) * pace, [loop(count, stride * pace)]
-            b.issue("fma", where, again, fma_a=HALF + half, fma_b=LATCH, fma_c=c, fma_to=ACCUMULATOR)
-    register = layout.registers.gate[depth - 1]
-    lag = behind(layout, register, gate_delay(depth, depth - 1))
-    gate = layout.words.gate[depth - 1] + block
-    b.memory_b(READ, end - 1, [], gate, LATCH + 2, queue=register, lag=lag)
-    b.hold("latch 2", np.array([end - 1]))
-    half = HALF + (first + outputs - 1) % k
-    b.issue("fma", end, [], fma_a=half, fma_b=LATCH, fma_c=c, fma_flags=SLOPE, fma_gate=LATCH + 2)
-    b.memory_b(WRITE, end + m.fma_latency, [], layout.words.own_errors[depth - 1] + block, RESULT)
-
-
-def _last_inputs(b: Planner, layout: Layout, at: int, block: int, beat: Beat) -> None:
-    """The block's activation of now, and the one it learns with, to their registers, just before they are needed."""
-    depth, (factor, activation, _) = layout.depth, registers(layout)
-    register = layout.registers.gate[depth - 1]
-    lag = behind(layout, register, 1)
-    with b.account("forward"):
-        address = layout.words.gate[depth - 1] + block
-        _load_or_wait(b, at + beat.forward, beat.pace, address, activation, register, lag)
-    register = layout.registers.scaled
-    lag = behind(layout, register, gate_delay(depth, depth - 1))
-    with b.account("update"):
-        _load_or_wait(b, at + beat.update, beat.pace, layout.words.scaled + block, factor, register, lag)
-
-
-def _load_or_wait(b: Planner, first_use: int, window: int, address: int, register: int, queue: int, lag: int) -> None:
-    if not load(b, first_use, window, address, register, queue, lag):
-        raise TooLate(what="the last layer's inputs", cycles=1)
 
 
 def behind(layout: Layout, register: int, ticks: int) -> int:

@@ -8,15 +8,15 @@ address registers' words of t div T ticks ago.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caterpillar.checks import CaterpillarError
 from caterpillar.machine import Machine
-from caterpillar.mapping.builder import PORTS, READ, WRITE, Builder
+from caterpillar.mapping.builder import PORTS, WRITE, Builder
 from caterpillar.mapping.isa import ACCUMULATOR, LATCH, RESULT, Queue, Unit, accumulators
+from caterpillar.mapping.pipeline.parts import Access, Hold, Link, Part, Use, Word, read, use
 
 AHEAD = 1024  # cycles that are looked through at once, at most
 NEVER = 1 << 40
@@ -32,75 +32,6 @@ class TooLate(CaterpillarError):
         super().__init__(f"{what} comes {cycles} cycles too late")
         self.what = what
         self.cycles = cycles
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """An issue on a unit, `at` cycles after the step's start."""
-
-    at: int
-    unit: Unit
-    fields: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A read or write of MEM B, on either port."""
-
-    at: int
-    op: int
-    address: int
-    slot: int
-    extra: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Cycles at .. at + cycles - 1 in which a latch, a link or the core SRAM is spoken for."""
-
-    at: int
-    what: str
-    cycles: int
-
-
-Part = Use | Access | Hold
-
-
-def use(at: int, unit: Unit, **fields: int) -> Use:
-    """Use with its fields by name."""
-    return Use(at, unit, tuple(fields.items()))
-
-
-def read(at: int, address: int, latch: int, until: int, **extra: int) -> tuple[Part, ...]:
-    """Read a word of MEM B into a latch; its last use is in cycle `until`."""
-    return (Access(at, READ, address, LATCH + latch, tuple(extra.items())), Hold(at, f"latch {latch}", until - at))
-
-
-def write(at: int, address: int, slot: int, **extra: int) -> Access:
-    """Write a word of MEM B."""
-    return Access(at, WRITE, address, slot, tuple(extra.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of MEM B, and how it is addressed."""
-
-    address: int
-    how: tuple[tuple[str, int], ...] = ()
-
-
-def word(address: int, **how: int) -> Word:
-    """Word with how by name."""
-    return Word(address, tuple(how.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A partner's word, off the links: the bit in which its lane differs, and so many hops."""
-
-    word: Word
-    bit: int
-    hops: int
 
 
 class Planner(Builder):
@@ -197,7 +128,7 @@ class Planner(Builder):
         if link and not self._linked(at, first, link, parts, taken):
             return None
         spare = range(self._accumulators, accumulators(m))
-        for wait in range(1 if not spare else WAIT):
+        for wait in range(WAIT if spare else 2):
             done = at + m.fma_latency + wait
             if done >= self._tick or not self._port(done, taken):
                 continue

@@ -17,8 +17,9 @@ from caterpillar.mapping.isa import (
     sram_beat_cycles,
 )
 from caterpillar.mapping.pipeline.layout import Layout, old_delay
+from caterpillar.mapping.pipeline.parts import Hold, Part, read, use, write
 from caterpillar.mapping.pipeline.passes import Pass, behind, load, own_column, registers, staged
-from caterpillar.mapping.pipeline.planner import Hold, Part, Planner, TooLate, read, use, write
+from caterpillar.mapping.pipeline.planner import Planner, TooLate
 
 
 def stream(b: Planner, layout: Layout, m: Machine, one: Pass, loaded: list[int], before: Pass | None) -> None:

@@ -9,8 +9,10 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.pipeline.choose import after_pass
 from caterpillar.mapping.pipeline.collectives import Collectives
+from caterpillar.mapping.pipeline.last import last_pass
 from caterpillar.mapping.pipeline.layout import Layout
-from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, last_pass, weight_pass
+from caterpillar.mapping.pipeline.output import Output
+from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, weight_pass
 from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
 from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
@@ -104,10 +106,11 @@ class _Tick:
             self._activations(steps, index)
             if index > 1:
                 self._errors(steps, index)
-        self._after_last(steps)
-        self._marks.append((steps.softmax[1], steps.softmax[0], "softmax"))
+        output = Output(self._b, self._layout, self._m)
+        self._after_last(steps, output)
+        self._marks.append((output.softmax[1], output.softmax[0], "softmax"))
         self._mark()
-        return self._b.program(self._cycles), steps.softmax[0] >= self._cycles
+        return self._b.program(self._cycles), output.softmax[0] >= self._cycles
 
     def _mark(self) -> None:
         """Collectives go on side by side; the trace shows each from where the one that ended before it ended."""
@@ -144,16 +147,16 @@ class _Tick:
         self._span(f"errors {index - 1}", made, done)
         self._need(index - 1, done)
 
-    def _after_last(self, steps: Collectives) -> None:
+    def _after_last(self, steps: Collectives, output: Output) -> None:
         """The last layer's output errors, and those that it has sent back."""
         depth, made = self._layout.depth, self._made(self._layout.depth)
         done = steps.spread(depth - 1, max(made, self._freed("errors", depth - 1)))
         self._span(f"spread errors {depth - 1}", made, done)
         self._need(depth - 1, done)
-        logits = steps.logits(made)
+        logits = output.logits(made)
         self._span(f"all-reduce {depth}", made, logits)
         self._free("sums", depth, logits)
-        done = steps.output_errors(max(logits, self._freed("errors", depth)))
+        done = output.errors(max(logits, self._freed("errors", depth)))
         self._span(f"spread errors {depth}", logits, done)
         self._need(depth, done)
 
