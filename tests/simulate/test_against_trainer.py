@@ -119,6 +119,9 @@ def test_on_the_papers_small_network_and_its_machine(rule: str) -> None:
         ((784, 2500, 2000, 1500, 1000, 500, 10), PAPER_B, "cp"),
         ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=64), "sgd"),
         ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=128), "cp"),
+        # sums remain in blocks of 2 and of 1
+        ((64, 120, 80, 10), replace(PAPER_A, core_rows=1, cores_per_row=2, pe_sram_word_bits=64), "cp"),
+        ((64, 300, 120, 80, 10), replace(PAPER_A, core_rows=5, cores_per_row=1, pe_mem_b_bytes=1024), "cp"),
     ],
 )
 def test_on_split_lanes_and_wide_words(sizes: tuple[int, ...], machine: Machine, rule: str) -> None:
