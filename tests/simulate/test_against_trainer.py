@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from caterpillar.checks import UsageError
+from caterpillar.checks import Infeasible, UsageError
 from caterpillar.datasets import Samples
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
@@ -73,6 +73,40 @@ def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], rul
         reject()
 
 
+@settings(max_examples=8, deadline=None)
+@given(
+    cores=st.integers(1, 3),
+    rows=st.sampled_from([1, 2]),
+    columns=st.sampled_from([1, 2, 4]),
+    latency=st.integers(2, 6),
+    sizes=st.lists(st.integers(30, 60), min_size=5, max_size=6),
+    seed=st.integers(0, 1000),
+)
+def test_cp_in_as_few_words_of_mem_b_as_can_be(
+    cores: int, rows: int, columns: int, latency: int, sizes: list[int], seed: int
+) -> None:
+    """Then layers share words."""
+    small = Machine(
+        name="small",
+        core_rows=1,
+        cores_per_row=cores,
+        pe_rows=rows,
+        pe_cols=columns,
+        fma_latency=latency,
+        pe_mem_b_bytes=16,
+        pe_registers=16,
+        ring_words_per_cycle=2,
+    )
+    network = Network.mlp(*sizes)
+    short = place(RULES["cp"](network), small)
+    assert isinstance(short, Infeasible)
+    fitting = replace(small, pe_mem_b_bytes=short.needs_bytes)
+    schedule = place(RULES["cp"](network), fitting)
+    assert isinstance(schedule, Schedule)
+    assert 2 * schedule.layout.mem_b_words == short.needs_bytes
+    agree(network, fitting, "cp", 4, seed, 1)
+
+
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_on_the_papers_small_network_and_its_machine(rule: str) -> None:
     agree(Network.mlp(784, 500, 500, 500, 10), PAPER_A, rule, 4, 5, 1)
@@ -82,8 +116,12 @@ def test_on_the_papers_small_network_and_its_machine(rule: str) -> None:
     ("sizes", "machine", "rule"),
     [
         ((784, 2500, 2000, 1500, 1000, 500, 10), PAPER_B, "sgd"),
+        ((784, 2500, 2000, 1500, 1000, 500, 10), PAPER_B, "cp"),
         ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=64), "sgd"),
         ((784, 500, 500, 500, 10), replace(PAPER_A, pe_sram_word_bits=128), "cp"),
+        # sums remain in blocks of 2 and of 1
+        ((64, 120, 80, 10), replace(PAPER_A, core_rows=1, cores_per_row=2, pe_sram_word_bits=64), "cp"),
+        ((64, 300, 120, 80, 10), replace(PAPER_A, core_rows=5, cores_per_row=1, pe_mem_b_bytes=1024), "cp"),
     ],
 )
 def test_on_split_lanes_and_wide_words(sizes: tuple[int, ...], machine: Machine, rule: str) -> None:

@@ -177,7 +177,7 @@ class Builder:
             busy = np.concatenate([busy, np.zeros_like(busy)])
         self._busy[unit] = busy
         taken = cycles[busy[cycles]]
-        if len(taken) or len(np.unique(cycles)) < len(cycles):
+        if len(taken) or (len(cycles) > 1 and len(np.unique(cycles)) < len(cycles)):
             raise ScheduleError(f"two issues on {unit} in cycle {taken[0] if len(taken) else '?'}")
         busy[cycles] = True
 

@@ -35,7 +35,7 @@ NEGATE, RELU, SLOPE = 1, 2, 4  # -a*b; result above zero or else +0; result if t
 
 # MEM B addressing
 # address; address + (offset ^ lane); address + (offset + core) mod cores; address + (offset ^ row); .. ^ column
-# Of a lane's number only the lowest `bits` count (0: all).
+# Of a lane's, row's or column's number only the lowest `bits` count (0: all).
 PLAIN, XOR_LANE, ROTATE_CORE, XOR_ROW, XOR_COLUMN = 0, 1, 2, 3, 4
 
 # Row bus sources
@@ -200,7 +200,7 @@ class Instruction:
         return self._steps(base, [dict(loop.strides).get(field, 0) for loop in self.loops])
 
     def _steps(self, base: int, strides: list[int]) -> NDArray[np.int64]:
-        total = np.full(1, base, np.int64)
+        total = np.array([base], np.int64)
         for loop, stride in zip(self.loops, strides, strict=True):
             total = (total[:, None] + stride * np.arange(loop.count, dtype=np.int64)).ravel()
         return total

@@ -77,7 +77,8 @@ class Schedule:
     All cores run the same micro-program. In extra ticks (a pipeline's fill and drain) the inputs are +0, so every
     activation and update is. order: the order of sums, for the trainer. queues: the address registers, from 1.
     sample_beats: beats of core SRAM from one sample of a batch to the next, the first at beat 0; sram_beats: beats in
-    use. label_lag: ticks after which a batch's labels are wanted.
+    use. scaled_lag: ticks after which a sample comes once more, times the learning rate, to the second half of those
+    beats; 0: it does not. label_lag: ticks after which a batch's labels are wanted.
     """
 
     network: Network
@@ -94,6 +95,7 @@ class Schedule:
     queues: tuple[Queue, ...] = ()
     sample_beats: int
     sram_beats: int
+    scaled_lag: int = 0
     label_lag: int = 0
     macs_per_sample: int
 

@@ -139,11 +139,12 @@ def _memory_b(ar, S, B, word, fields, rows, lanes, cores, held, port, width):
         _copy(ar, B, base, held, port, width)
     else:
         for lane in range(lanes):
-            crossed = offset ^ (lane & ((1 << word[fields[5]]) - 1) if word[fields[5]] else lane)
+            place = lane
             if mode == isa.XOR_ROW:
-                crossed = offset ^ (lane % rows)
+                place = lane % rows
             elif mode == isa.XOR_COLUMN:
-                crossed = offset ^ (lane // rows)
+                place = lane // rows
+            crossed = offset ^ (place & ((1 << word[fields[5]]) - 1) if word[fields[5]] else place)
             for core in range(cores):
                 at = base + ((offset + core) % cores if mode == isa.ROTATE_CORE else crossed)
                 here = lane * cores + core

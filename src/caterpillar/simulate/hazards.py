@@ -331,13 +331,15 @@ def _walk(control, sizes, hops, softmax, events, state, ready, pending, result_a
             low = word[fields[1]]
             span = 1
             if word[fields[3]] == isa.XOR_LANE:
-                span = min(lanes, 1 << word[fields[5]]) if word[fields[5]] else lanes
+                span = lanes
             elif word[fields[3]] == isa.ROTATE_CORE:
                 span = cores
             elif word[fields[3]] == isa.XOR_ROW:
                 span = rows
             elif word[fields[3]] == isa.XOR_COLUMN:
                 span = columns
+            if word[fields[5]] and word[fields[3]] != isa.ROTATE_CORE:
+                span = min(span, 1 << word[fields[5]])
             if low < 0 or low + span > b_words:
                 return ADDRESS, t, U_B0 + port, 0, low + span - 1
             if word[fields[0]] == isa.WRITE:

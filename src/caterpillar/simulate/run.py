@@ -49,7 +49,7 @@ def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
 
 def _arriving(schedule: Schedule, samples: int) -> Counters:
     """A sample and its label come from outside, into the SRAM of every core, while those before are worked on."""
-    inputs = schedule.network.inputs
+    inputs = schedule.network.inputs * (2 if schedule.scaled_lag else 1)
     return Counters(
         outside_words=(inputs + 1) * samples, core_sram_write_words=inputs * schedule.machine.cores * samples
     )
@@ -77,7 +77,7 @@ def simulate(
     batches, programs = len(labels) // schedule.batch, schedule.ticks(len(labels))
     controls = {key: Controls(one, schedule.queues) for key, one in {id(one): one for one in programs}.items()}
     for tick, program in enumerate(programs):
-        state.arrive(_of_batch(inputs, tick, batches))
+        state.arrive(_of_batch(inputs, tick, batches), _of_batch(inputs, tick - schedule.scaled_lag, batches))
         for control in controls[id(program)].at(tick):
             state.execute(control, _of_batch(labels, tick - schedule.label_lag, batches))
         state.finish_tick()
@@ -144,15 +144,22 @@ class _State:
         bits = np.ascontiguousarray(matrix).view(np.uint16)[at.row, at.column]
         self._a[at.word, at.lane * self._machine.cores + at.core] = np.where((at.row >= 0) & (at.column >= 0), bits, 0)
 
-    def arrive(self, samples: Half) -> None:
-        """A batch's inputs, (samples, m), into the first beats of every core's SRAM."""
-        rows, spacing = self._machine.pe_rows, self._schedule.sample_beats
+    def arrive(self, samples: Half, earlier: Half) -> None:
+        """A batch's inputs, (samples, m), into the first beats of every core's SRAM, and those that come again."""
+        spacing = self._schedule.sample_beats
         for number, sample in enumerate(samples):
-            beats = -(-len(sample) // rows)
-            words = np.zeros(beats * rows, np.float32)
-            words[: len(sample)] = sample
-            at = number * spacing
-            self._sram[at : at + beats] = words.reshape(beats, rows, 1)
+            self._fill(number * spacing, sample)
+        if self._schedule.scaled_lag:
+            rate = self._operands[isa.RATE, 0]
+            for number, sample in enumerate(earlier):  # a product of two halves is exact; + 0 as an FMA has it
+                self._fill(number * spacing + spacing // 2, (rate * sample.astype(np.float32) + 0).astype(np.float16))
+
+    def _fill(self, beat: int, sample: Half) -> None:
+        rows = self._machine.pe_rows
+        beats = -(-len(sample) // rows)
+        words = np.zeros(beats * rows, np.float32)
+        words[: len(sample)] = sample
+        self._sram[beat : beat + beats] = words.reshape(beats, rows, 1)
 
     def finish_tick(self) -> None:
         """Nothing is under way, and the next micro-program begins at cycle 0."""

@@ -1,81 +1,91 @@
-"""How each layer is split over the lanes: the splits that cost the fewest cycles and fit MEM B."""
+"""How each layer is split over the lanes: the splits that cost the fewest cycles, with so many words of MEM B."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.isa import beat_cycles, halves, sram_beat_cycles
-from caterpillar.mapping.pipeline.layout import Split
+from caterpillar.mapping.isa import beat_cycles, sram_beat_cycles
+from caterpillar.mapping.pipeline.split import Block, Split
 from caterpillar.network import Network
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Splits of the first layers, with the cycles of a tick and the words of MEM B that they take."""
+    """Splits of the first layers, with about the cycles of a tick that they take."""
 
     splits: tuple[Split, ...]
     cycles: int
-    words: int
 
 
-def choose(network: Network, machine: Machine, words: int) -> tuple[Split, ...]:
-    """The splits of layers 1 .. L - 1 of the fewest cycles with at most these words of MEM B, or else of the fewest."""
-    plans = [Plan((), 0, 0)]
-    for layer in network.layers[:-1]:
-        plans = _best(
-            [_with(plan, split, machine) for plan in plans for split in _splits(network, machine, layer.index, plan)]
-        )
-    fitting = [plan for plan in plans if plan.words <= words]
-    return min(fitting, key=lambda p: p.cycles).splits if fitting else min(plans, key=lambda p: p.words).splits
+def choices(network: Network, machine: Machine) -> Iterator[tuple[Split, ...]]:
+    """Splits of layers 1 .. L - 1, from the fewest cycles on: the best for each bound of a pass's words of MEM B."""
+    bounds = {_words(split) for index in range(1, network.depth) for split in _splits(network, machine, index, None)}
+    found: dict[tuple[Split, ...], int] = {}
+    for bound in sorted(bounds):
+        plan = _best(network, machine, bound)
+        if plan:
+            found.setdefault(plan.splits, plan.cycles)
+    yield from sorted(found, key=lambda splits: found[splits])
 
 
-def _best(plans: list[Plan]) -> list[Plan]:
-    """Those that no other beats in both cycles and words with the same number of beats for the next layer."""
-    kept: list[Plan] = []
-    for plan in sorted(plans, key=lambda p: (p.cycles, p.words)):
-        beats = len(plan.splits[-1].beats)
-        if not any(len(one.splits[-1].beats) <= beats and one.words <= plan.words for one in kept):
-            kept.append(plan)
-    return kept
+def _best(network: Network, machine: Machine, bound: int) -> Plan | None:
+    """The fewest cycles, none of whose passes leaves or takes more words."""
+    plans = [Plan((), 0)]
+    for index in range(1, network.depth):
+        better: dict[tuple[int, int], Plan] = {}
+        for plan in plans:
+            for split in _splits(network, machine, index, plan.splits[-1] if plan.splits else None):
+                if _words(split) <= bound:
+                    one = _with(plan, split, machine)
+                    key = (split.input_lanes, split.grain)
+                    if key not in better or one.cycles < better[key].cycles:
+                        better[key] = one
+        plans = list(better.values())
+    return min(plans, key=lambda plan: plan.cycles, default=None)
 
 
-def _splits(network: Network, m: Machine, index: int, plan: Plan) -> list[Split]:
-    layer, found = network.layers[index - 1], []
+def _words(split: Split) -> int:
+    return split.padded + split.sums
+
+
+def _splits(network: Network, m: Machine, index: int, before: Split | None) -> list[Split]:
+    """Splits of a layer that goes on with the activations of the split before."""
+    layer, found = network.layers[index - 1], list[Split]()
     panel = -(-layer.outputs // m.cores)
     width = -(-m.fma_latency // 3) if index > 1 else 1
     # sums of one output are 3 (shift width - 1) cycles apart, at least: their way through MEM B takes two more
-    pace = 3 if index > 1 else 2
-    least = -(-(m.fma_latency + 2) // pace) + (width > 1)
+    least = -(-(m.fma_latency + 2) // (3 if index > 1 else 2)) + (width > 1)
     lanes = m.pe_rows
     while lanes <= m.pes_per_core:
         groups, steps = m.pes_per_core // lanes, lanes // m.pe_rows
         sums = max(-(-panel // groups), width * -(-least // width))
-        whole = halves(m) // math.gcd(halves(m), width)  # turns that make whole groups of MEM A's words
-        sums = -(-sums // whole) * whole
-        if index == 1:
-            chunk = positions = -(-layer.inputs // lanes)
-        else:
-            beats = len(plan.splits[-1].beats)
-            chunk = -(-max(-(-beats // steps), 2 * width if m.cores > 1 else 1) // width) * width
-            positions = chunk * m.cores
-        found.append(
-            Split(
+        chunk = positions = -(-layer.inputs // lanes)
+        if index > 1 and before:
+            chunk = max(before.chunk_for(steps), width if m.cores > 1 else 1)
+            positions = -(-chunk * m.cores // width) * width
+        several = list[tuple[Block, ...]]()
+        for grain in (1 << bit for bit in reversed(range(lanes.bit_length()))):
+            split = Split(
                 panel=panel,
                 input_lanes=lanes,
                 output_lanes=groups,
+                rows=m.pe_rows,
                 sums=sums,
                 width=width,
                 chunk=chunk,
+                joined=m.cores > 1 and index > 1 and chunk < 2 * width,
                 positions=positions,
-                rows=m.pe_rows,
+                grain=grain,
                 alike=index == network.depth - 1,
             )
-        )
+            if split.blocks not in several:
+                found.append(split)
+                several.append(split.blocks)
         lanes *= 2
-    # in layer 1 a collective's step of all columns, a beat in four cycles, shall fit between two positions' inputs
-    roomy = [split for split in found if index > 1 or pace * split.sums >= 4 * m.pe_cols]
+    # layer 1 takes 3 O + 4 of a position's 4 O accesses of MEM B: some shall remain for what goes on beside it
+    roomy = [split for split in found if index > 1 or split.sums >= 8]
     return roomy or found
 
 
@@ -88,16 +98,21 @@ def least_period(split: Split, m: Machine, index: int) -> int:
     around = m.pe_cols if m.cores > 1 else 0
     buses = width * (moved + 2 * around)
     latches = width * (2 * ((split.steps - 1) * sram + 1) + around)
-    weights = 3 * width * split.sums
+    weights = 3 * width * split.sums + 3 * -(-width * split.joined // 3)
     busy = max(buses, latches, width * moved * sram, width * around * ring)
     return weights if busy <= weights else 3 * -(-busy // 3)
 
 
+def after_pass(split: Split, before: Split | None, m: Machine) -> int:
+    """Multiply-adds on what a hidden layer's pass has made: sums over the lanes, error sums over the columns."""
+    lanes, columns = (split.input_lanes - 1).bit_length(), (m.pe_cols - 1).bit_length()
+    found = sum(block.size + lanes - (block.size - 1).bit_length() for block in split.blocks)
+    for words in (before.words(block, split.steps) for block in before.blocks) if before else ():
+        found += words // split.steps + columns - (words - 1).bit_length()
+    return found
+
+
 def _with(plan: Plan, split: Split, m: Machine) -> Plan:
-    index = len(plan.splits) + 1
-    cycles = split.groups * least_period(split, m, index)
-    adds = sum(size - 1 + (split.input_lanes // size).bit_length() - 1 + 2 for size in split.blocks)
-    if index > 1:
-        adds += len(plan.splits[-1].blocks) * split.output_lanes
-    words = split.padded + split.sums + (split.chunk if index > 1 else 0) + 4 * len(split.blocks)
-    return Plan((*plan.splits, split), plan.cycles + cycles + adds, plan.words + words)
+    before = plan.splits[-1] if plan.splits else None
+    cycles = split.groups * least_period(split, m, len(plan.splits) + 1)
+    return Plan((*plan.splits, split), plan.cycles + cycles + after_pass(split, before, m))

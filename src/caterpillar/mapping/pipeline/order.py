@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.pipeline.layout import Layout, Split, last_bits
+from caterpillar.mapping.pipeline.layout import Layout
+from caterpillar.mapping.pipeline.split import Split
+from caterpillar.mapping.pipeline.words import last_bits
 from caterpillar.numerics import GemvOrder, Order, Visits
 
 
@@ -47,8 +49,8 @@ def _forward(layout: Layout, index: int) -> Visits:
     for neuron in range(layout.sizes[index]):
         core, local = divmod(neuron, split.panel)
         number = local % split.sums
-        turns = sorted(range(split.width), key=lambda a: ((number - split.shift * a) % split.sums, a))
-        size = split.blocks[number // split.input_lanes]
+        turns = sorted(range(split.width), key=lambda a: (split.turn(number, a), a))
+        size = next(block.size for block in split.blocks if number < block.first + block.used)
         key = (core if len(inputs) > 1 else 0, size, *turns)
         if key not in rows:
             rows[key] = len(terms)
@@ -63,23 +65,38 @@ def _forward(layout: Layout, index: int) -> Visits:
 
 
 def _backward(layout: Layout, index: int) -> Visits:
-    """Of an input: the cores' panels, from the one after its owner round to its owner, a sum for each output lane."""
-    split, inputs = layout.splits[index], layout.inputs(index)
+    """Of an input: the cores' panels, from the one after its owner round to its owner, a sum for each output lane.
+
+    Those sums are then halved over the columns of PEs, as many as its block has words, and added over the others. If
+    they are joined, every core's is summed by itself, and added to that of the cores before.
+    """
+    split, before = layout.splits[index], layout.splits[index - 1]
+    bits, hops = (split.output_lanes - 1).bit_length(), layout.cores if split.joined else 1
+    found: dict[tuple[int, int, int], int] = {}
     row = [0] * layout.sizes[index - 1]
-    for owner in range(layout.cores):  # its own chunk comes last
-        chunk = inputs[owner, split.positions - split.chunk :]
-        for place, neurons in enumerate(chunk):
+    terms: list[tuple[int, ...]] = []
+    sums: list[tuple[int, ...]] = []
+    for beat in before.beats(split.steps):
+        place = beat.number // split.steps
+        halved = (before.words(before.blocks[beat.block], split.steps) // split.steps - 1).bit_length()
+        for owner in range(layout.cores):
+            key = (owner, place % split.width, halved)
+            if key not in found:
+                found[key] = len(terms)
+                names = [_named(_halving(halved, bits), group) for group in range(split.output_lanes)]
+                pairs: list[tuple[int, int]] = []
+                for hop in range(layout.cores):
+                    core, position = (owner + 1 + hop) % layout.cores, hop * split.chunk + place
+                    panel = _panel(layout, split, index, core, position % split.width)
+                    pairs += [(neuron, names[group] * hops + hop * split.joined) for neuron, group in panel]
+                terms.append(tuple(neuron for neuron, _ in pairs))
+                sums.append(tuple(name for _, name in pairs))
+            neurons = layout.own[index - 1][owner, beat.block, beat.column * layout.rows :][: layout.rows]
             for neuron in neurons[neurons >= 0].tolist():
-                row[neuron] = owner * split.width + place % split.width
-    terms, sums = [], []
-    for owner in range(layout.cores):
-        for a in range(split.width):
-            cores = [(owner + 1 + n) % layout.cores for n in range(layout.cores)]
-            pairs = [pair for core in cores for pair in _panel(layout, split, index, core, a)]
-            terms.append(tuple(neuron for neuron, _ in pairs))
-            sums.append(tuple(group for _, group in pairs))
-    combine = "tree" if layout.in_place(index) else "chain"
-    return Visits(row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=split.output_lanes, combine=combine)
+                row[neuron] = found[key]
+    return Visits(
+        row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=hops, combine="chain", blocks=split.output_lanes
+    )
 
 
 def _panel(layout: Layout, split: Split, index: int, core: int, a: int) -> list[tuple[int, int]]:
@@ -107,7 +124,7 @@ def _last(layout: Layout, machine: Machine) -> GemvOrder:
         for block in range(own.shape[1]):
             for lane in range(layout.lanes):
                 neuron = int(own[core, block, lane])
-                if neuron >= 0 and lane % split.input_lanes < split.blocks[block]:  # the others have it too
+                if neuron >= 0 and lane % split.input_lanes < split.blocks[block].size:  # the others have it too
                     terms.append(neuron)
                     sums.append((core << len(bits)) + _named(bits, lane))
     forward = Visits(

@@ -1,19 +1,26 @@
-"""A Builder that finds the first cycle in which everything a small step of a collective needs is free."""
+"""A Builder that finds the first cycle in which everything a small step of a collective needs is free.
+
+Cycles go on past the end of the tick: what finds no room before it is done by the next tick's program, which is the
+same one. A step that begins in cycle t of a tick of T cycles is issued in cycle t mod T, and reads and writes the
+address registers' words of t div T ticks ago.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import overload
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caterpillar.checks import CaterpillarError
-from caterpillar.mapping.builder import PORTS, READ, WRITE, Builder, ScheduleError
-from caterpillar.mapping.isa import LATCH, Unit
+from caterpillar.machine import Machine
+from caterpillar.mapping.builder import PORTS, WRITE, Builder
+from caterpillar.mapping.isa import ACCUMULATOR, LATCH, RESULT, Queue, Unit, accumulators
+from caterpillar.mapping.pipeline.parts import Access, Hold, Link, Part, Use, Word, read, use
 
-AHEAD = 512  # cycles that are looked through at once
+AHEAD = 1024  # cycles that are looked through at once, at most
+NEVER = 1 << 40
+WAIT = 12  # cycles that a word may wait in a latch or an accumulator for what comes next
 
 Busy = NDArray[np.bool_]
 
@@ -27,59 +34,24 @@ class TooLate(CaterpillarError):
         self.cycles = cycles
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """An issue on a unit, `at` cycles after the step's start."""
-
-    at: int
-    unit: Unit
-    fields: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A read or write of MEM B, on either port."""
-
-    at: int
-    op: int
-    address: int
-    slot: int
-    extra: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Cycles at .. at + cycles - 1 in which a latch, a link or the core SRAM is spoken for."""
-
-    at: int
-    what: str
-    cycles: int
-
-
-Part = Use | Access | Hold
-
-
-def use(at: int, unit: Unit, **fields: int) -> Use:
-    """Use with its fields by name."""
-    return Use(at, unit, tuple(fields.items()))
-
-
-def read(at: int, address: int, latch: int, until: int, **extra: int) -> tuple[Part, ...]:
-    """Read a word of MEM B into a latch; its last use is in cycle `until`."""
-    return (Access(at, READ, address, LATCH + latch, tuple(extra.items())), Hold(at, f"latch {latch}", until - at))
-
-
-def write(at: int, address: int, slot: int, **extra: int) -> Access:
-    """Write a word of MEM B."""
-    return Access(at, WRITE, address, slot, tuple(extra.items()))
-
-
 class Planner(Builder):
-    """Issues, and what they hold, cycle by cycle."""
+    """Issues, and what they hold, cycle by cycle. queues: the address registers, from 1.
 
-    def __init__(self) -> None:
+    used: so many accumulators the passes use.
+    """
+
+    def __init__(self, queues: tuple[Queue, ...], used: int) -> None:
         super().__init__()
+        self._accumulators = used
         self._held: dict[str, Busy] = {}
+        self._queues = queues
+        self._tick = NEVER
+        self._begun = NEVER
+
+    def close(self) -> int:
+        """All passes are planned: the tick is so many cycles, and what follows may go on in the next one."""
+        self._tick = self.end
+        return self._tick
 
     def hold(self, what: str, cycles: NDArray[np.int64]) -> None:
         """Speak for something in given cycles; may be spoken for already."""
@@ -87,7 +59,9 @@ class Planner(Builder):
 
     def first_fit(self, start: int, parts: Sequence[Part]) -> int:
         """The first cycle from start on in which a step with these parts can begin; it is issued then."""
-        at = self._first(start, parts)
+        at = self._first(start, parts, None)
+        if at is None:
+            raise TooLate(what="a step", cycles=self._tick)
         self._issue_all(at, parts)
         return at
 
@@ -101,27 +75,133 @@ class Planner(Builder):
             if at is not None and (best is None or at + length < best[0]):
                 best = (at + length, at, parts)
         if best is None:
-            raise ScheduleError("a step of a collective has no variants")
+            raise TooLate(what="a step", cycles=self._tick)
         self._issue_all(best[1], best[2])
         return best[0]
 
-    @overload
-    def _first(self, start: int, parts: Sequence[Part], limit: None = None) -> int: ...
-    @overload
-    def _first(self, start: int, parts: Sequence[Part], limit: int | None) -> int | None: ...
-    def _first(self, start: int, parts: Sequence[Part], limit: int | None = None) -> int | None:
-        """The first cycle from start on, and before the limit if there is one, in which a step can begin."""
-        at = start
-        while limit is None or at < limit:
-            fits = self._fits(at, parts)
-            if fits.any():
-                return at + int(fits.argmax())
-            at += AHEAD
+    def _first(self, start: int, parts: Sequence[Part], limit: int | None) -> int | None:
+        """The first cycle from start on, and before the limit if there is one, in which a step can begin.
+
+        All of a step is in one tick: this one or the next.
+        """
+        begin = -min(part.at for part in parts)
+        length = max(part.at + (max(1, part.cycles) if isinstance(part, Hold) else 1) for part in parts)
+        for tick in (0, 1):
+            at, end = max(start, tick * self._tick + begin), (tick + 1) * self._tick - length + 1
+            end = end if limit is None else min(end, limit)
+            ahead = 16
+            while at < end:
+                ahead = min(4 * ahead, AHEAD)
+                fits = self._fits(at - tick * self._tick, parts, min(ahead, end - at))
+                if fits.any():
+                    return at + int(fits.argmax())
+                at += ahead
         return None
+
+    def multiply_add(
+        self, start: int, reads: Sequence[Word], link: Link | None, to: Word, m: Machine, **fields: int
+    ) -> int:
+        """A multiply-add of words of MEM B, there at start, and of a partner's; when the result is in MEM B at `to`.
+
+        It goes to the first free cycle of the FMA around which its accesses find room. The words go through latch 3
+        and, if there is no partner, 2, in their order; the partner's word through latch 2. A result may wait for a port
+        in an accumulator that no pass uses.
+        """
+        for tick in (0, 1):
+            first = max(start - tick * self._tick, 0)
+            for at in first + 1 + np.flatnonzero(~self._busy_from("fma", first + 1, max(0, self._tick - first - 1))):
+                parts = self._around(int(at), first, reads, link, to, m)
+                if parts:
+                    self._issue_all(tick * self._tick + int(at), [use(0, "fma", **fields, **parts[0]), *parts[1]])
+                    return tick * self._tick + int(at) + parts[2]
+        raise TooLate(what="a multiply-add", cycles=self._tick)
+
+    def _around(
+        self, at: int, first: int, reads: Sequence[Word], link: Link | None, to: Word, m: Machine
+    ) -> tuple[dict[str, int], list[Part], int] | None:
+        """What a multiply-add in cycle `at` needs besides: where it goes, the parts, and when all has been done."""
+        parts: list[Part] = []
+        taken: list[int] = []
+        for latch, one in zip((3, 2), reads, strict=False):
+            if not self._before(at, first, latch, one, at, parts, taken):
+                return None
+        if link and not self._linked(at, first, link, parts, taken):
+            return None
+        spare = range(self._accumulators, accumulators(m))
+        for wait in range(WAIT if spare else 2):
+            done = at + m.fma_latency + wait
+            if done >= self._tick or not self._port(done, taken):
+                continue
+            if wait < 2:
+                return {}, [*parts, Access(done - at, WRITE, to.address, RESULT + wait, to.how)], done - at + 1
+            for one in spare:
+                if self._unheld(f"accumulator {one}", at, done + 1):
+                    slot = ACCUMULATOR + one
+                    kept = Hold(0, f"accumulator {one}", done + 1 - at)
+                    return (
+                        {"fma_to": slot},
+                        [*parts, kept, Access(done - at, WRITE, to.address, slot, to.how)],
+                        done - at + 1,
+                    )
+        return None
+
+    def _linked(self, at: int, first: int, link: Link, parts: list[Part], taken: list[int]) -> bool:
+        """The exchange that ends in time for a multiply-add in cycle `at`, and the read before it."""
+        for sent in range(at - link.hops, max(first, at - link.hops - WAIT), -1):
+            if not self._unheld("links", sent, at):
+                return False
+            if self._busy_from("link", sent, 1)[0]:
+                continue
+            if self._before(sent, first, 2, link.word, at, parts, taken):
+                parts.append(use(sent - at, "link", link_bit=link.bit, link_slot=LATCH + 2))
+                parts.append(Hold(sent - at, "links", at - sent))
+                return True
+        return False
+
+    def _before(
+        self, until: int, first: int, latch: int, one: Word, at: int, parts: list[Part], taken: list[int]
+    ) -> bool:
+        """A read into a latch that is wanted in cycle `until`, as late as can be; parts are relative to `at`."""
+        for cycle in range(until - 1, max(first, until - 1 - WAIT) - 1, -1):
+            if not self._unheld(f"latch {latch}", cycle, until):
+                return False
+            if self._port(cycle, taken):
+                taken.append(cycle)
+                parts += read(cycle - at, one.address, latch, until - at, **dict(one.how))
+                return True
+        return False
+
+    def _port(self, cycle: int, taken: list[int]) -> bool:
+        busy = sum(bool(self._busy_from(port, cycle, 1)[0]) for port in PORTS)
+        return busy + taken.count(cycle) < len(PORTS)
+
+    def _unheld(self, what: str, first: int, end: int) -> bool:
+        return not self._map(what, end)[first:end].any()
+
+    def alone(self, start: int, what: str, plan: Callable[[int], int]) -> int:
+        """plan(cycle) issues steps from a cycle on and returns their end: in one tick, while no other has `what`."""
+        while True:
+            kept = self._busy.copy(), self._held.copy(), len(self._instructions), self._end
+            self._busy = {unit: busy.copy() for unit, busy in kept[0].items()}
+            self._held = {name: held.copy() for name, held in kept[1].items()}
+            outer, self._begun = self._begun, NEVER
+            end = plan(start)
+            first, self._begun = self._begun, min(outer, self._begun)
+            tick, at = divmod(first, self._tick)
+            taken = self._map(what, at + end - first)[at : at + end - first]
+            if end <= (tick + 1) * self._tick and not taken.any():
+                taken[:] = True
+                return end
+            self._busy, self._held, count, self._end = kept
+            del self._instructions[count:]
+            self._begun = outer
+            start = first + 1 + int(taken.nonzero()[0][-1]) if taken.any() else (tick + 1) * self._tick
+            if start >= 2 * self._tick:
+                raise TooLate(what=what, cycles=self._tick)
 
     def fits(self, at: int, parts: Sequence[Part]) -> bool:
         """Whether a step can begin in this very cycle."""
-        return bool(self._fits(at, parts)[0])
+        return bool(self._fits(at, parts, 1)[0])
 
     def nothing_at(self, unit: Unit, cycles: NDArray[np.int64]) -> bool:
         """Whether a unit is free in all these cycles."""
@@ -133,36 +213,46 @@ class Planner(Builder):
         taken = sum(self._busy_from(port, 0, len(wanted)).astype(np.int64) for port in PORTS)
         return bool((wanted + taken)[wanted > 0].max(initial=0) <= len(PORTS))
 
-    def _fits(self, at: int, parts: Sequence[Part]) -> Busy:
-        good = np.ones(AHEAD, np.bool_)
+    def _fits(self, at: int, parts: Sequence[Part], count: int) -> Busy:
+        """Whether a step can begin in each of so many cycles."""
+        busy = np.zeros(count, np.bool_)
         ports: dict[int, int] = {}
         for part in parts:
             first = at + part.at
             if isinstance(part, Use):
-                good &= ~self._busy_from(part.unit, first, AHEAD)
+                busy |= self._busy_from(part.unit, first, count)
             elif isinstance(part, Access):
                 ports[part.at] = ports.get(part.at, 0) + 1
-            elif part.cycles > 0:
-                held = self._map(part.what, first + AHEAD + part.cycles)[first : first + AHEAD + part.cycles - 1]
+            elif part.cycles == 1:
+                busy |= self._map(part.what, first + count)[first : first + count]
+            elif part.cycles > 1:
+                held = self._map(part.what, first + count + part.cycles)[first : first + count + part.cycles - 1]
                 sums = np.concatenate([[0], np.cumsum(held)])
-                good &= sums[part.cycles :] == sums[: -part.cycles]
+                busy |= sums[part.cycles :] != sums[: -part.cycles]
         for offset, wanted in ports.items():
-            first = at + offset
-            free = 2 - (
-                self._busy_from("mem_b0", first, AHEAD).astype(np.int8) + self._busy_from("mem_b1", first, AHEAD)
-            )
-            good &= free >= wanted
-        return good
+            one, other = (self._busy_from(port, at + offset, count) for port in PORTS)
+            busy |= (one & other) if wanted == 1 else (one | other)
+        return ~busy
 
     def _issue_all(self, at: int, parts: Sequence[Part]) -> None:
+        self._begun = min(self._begun, at + min(part.at for part in parts))
+        ago, at = divmod(at, self._tick)
         for part in parts:
             if isinstance(part, Use):
-                self.issue(part.unit, at + part.at, [], **dict(part.fields))
+                self.issue(part.unit, at + part.at, [], **self._ago(dict(part.fields), ago, "row_"))
             elif isinstance(part, Access):
-                self.memory_b(part.op, at + part.at, [], part.address, part.slot, **dict(part.extra))
+                self.memory_b(part.op, at + part.at, [], part.address, part.slot, **self._ago(dict(part.extra), ago))
             elif part.cycles > 0:
                 first = at + part.at
                 self._map(part.what, first + part.cycles)[first : first + part.cycles] = True
+
+    def _ago(self, fields: dict[str, int], ago: int, prefix: str = "") -> dict[str, int]:
+        """The fields of an access, of words of some ticks ago."""
+        register = fields.get(prefix + "queue", 0)
+        if ago and register:
+            slots = self._queues[register - 1].slots
+            fields[prefix + "lag"] = (fields.get(prefix + "lag", 0) - ago) % slots
+        return fields
 
     def _busy_from(self, unit: Unit, first: int, count: int) -> Busy:
         busy = self._busy[unit]

@@ -8,14 +8,18 @@ from caterpillar.mapping.isa import (
     FROM_PE,
     FROM_SRAM,
     FROM_UP,
+    LATCH,
+    ONE,
+    RESULT,
     ROW,
     UP,
     beat_cycles,
     sram_beat_cycles,
 )
-from caterpillar.mapping.pipeline.layout import Layout, late, old_delay
-from caterpillar.mapping.pipeline.passes import Pass, behind, load, registers, staged
-from caterpillar.mapping.pipeline.planner import Hold, Part, Planner, TooLate, use, write
+from caterpillar.mapping.pipeline.layout import Layout, old_delay
+from caterpillar.mapping.pipeline.parts import Hold, Part, read, use, write
+from caterpillar.mapping.pipeline.passes import Pass, behind, load, own_column, registers, staged
+from caterpillar.mapping.pipeline.planner import Planner, TooLate
 
 
 def stream(b: Planner, layout: Layout, m: Machine, one: Pass, loaded: list[int], before: Pass | None) -> None:
@@ -61,11 +65,7 @@ def _bring(
     split, spacing, layer = one.split, sram_beat_cycles(m), one.index - 1
     register = (layout.registers.old if old else layout.registers.fresh)[layer]
     base = (layout.old if old else layout.fresh)[layer]
-    if old and layer == 0:
-        delay = 2 * layout.depth - 1
-    else:
-        delay = old_delay(layout.depth, layer) if old else 1 - late(layout.depth, layer)
-    lag = behind(layout, register, delay) if register else 0
+    lag = behind(layout, register, old_delay(layout.depth, layer) if old else 1) if register else 0
     # the core's own chunk comes last, and is the first in the SRAM: chunk s is that of core k + s
     turn, place = divmod(number, split.chunk)
     chunk = 0 if layer == 0 else layout.cores - 1 - turn
@@ -73,9 +73,11 @@ def _bring(
     parts: list[Part] = []
     for step in range(split.steps):
         at = step * spacing
-        fields = {"row_from": FROM_SRAM, "row_to": step, "row_mask": split.steps - 1, "row_address": beat + step}
-        if register:
-            fields |= {"row_queue": register, "row_lag": lag}
+        fields = {"row_from": FROM_SRAM, "row_to": step, "row_mask": split.steps - 1}
+        if chunk < 0:  # a position that only fills the last group
+            fields |= {"row_address": layout.empty}
+        else:
+            fields |= {"row_address": beat + step, **({"row_queue": register, "row_lag": lag} if register else {})}
         parts += [use(at, "row_bus", **fields), Hold(at, "core SRAM", spacing)]
     end = (split.steps - 1) * spacing + 1
     parts += [Hold(0, "row latch", end), write(end, address, ROW)]
@@ -88,20 +90,37 @@ class _Errors:
     def __init__(self, b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
         self._b, self._layout, self._m, self._one = b, layout, m, one
         self._sent = self._taken = 0
+        self._stored: dict[int, int] = {}  # when what has come off the ring for a position can be read
 
     def leave(self, group: int) -> None:
         """A group's sums go to the next core, which takes them off the ring; the last chunk's stay."""
-        one, b, layout = self._one, self._b, self._layout
-        split, latency = one.split, self._m.fma_latency
+        one, layout = self._one, self._layout
+        split, own = one.split, (layout.cores - 1) * one.split.chunk
         for a in range(split.width):
-            number = group * split.width + a
-            ready = one.error_ready(number) + latency
-            last = number >= split.positions - split.chunk
-            if last:
-                continue
-            with b.account("collective"):
-                arrivals = self._send(ready, registers(layout)[2] + a, ready + one.period)
-                self._take(arrivals, number + split.chunk)
+            number, slot = group * split.width + a, registers(layout)[2] + a
+            ready = one.error_ready(number) + self._m.fma_latency
+            until = ready + one.period - self._m.fma_latency  # then the next sum is on its way to the register
+            if split.joined and split.chunk <= number < own + split.chunk:
+                with self._b.account("backward"):
+                    ready = self._join(ready, until, number, last=number >= own)
+            if number < own:
+                with self._b.account("collective"):
+                    self._take(self._send(ready, slot, until), number + split.chunk)
+
+    def _join(self, ready: int, until: int, number: int, *, last: bool) -> int:
+        """Adds what has come off the ring to a sum in a register: there, or for the core's own in MEM B."""
+        m, start, carried = self._m, max(ready, self._stored[number]), self._carried(number)
+        slot = registers(self._layout)[2] + number % self._one.split.width
+        parts: list[Part] = [
+            use(0, "fma", fma_a=slot, fma_b=ONE, fma_c=LATCH + 2, **({} if last else {"fma_to": slot}))
+        ]
+        if last:
+            parts.append(write(m.fma_latency, carried, RESULT, **own_column(self._one.split.steps)))
+        variants = [[*read(-early, carried, 2, 0), *parts] for early in (1, 2, 3, 4)]
+        at = self._b.best_fit(start, variants) - 1 - (m.fma_latency if last else 0)
+        if at >= until:
+            raise TooLate(what=f"errors {self._one.index}", cycles=at - until + 1)
+        return at + m.fma_latency
 
     def _send(self, ready: int, slot: int, until: int) -> list[int]:
         beat, at = beat_cycles(self._m), max(ready, self._sent)
@@ -124,11 +143,16 @@ class _Errors:
         columns, parts = self._m.pe_cols, []
         for column in range(columns):
             parts.append(use(column, "row_bus", row_from=FROM_UP, row_to=column, row_mask=EXACT))
-        parts += [Hold(0, "row latch", columns), write(columns, self._layout.words.carried + number % split.chunk, ROW)]
+        parts += [Hold(0, "row latch", columns), write(columns, self._carried(number), ROW)]
         first = max([self._taken, *(at - column for column, at in enumerate(arrivals))])
         begun = self._b.first_fit(first, parts)
         self._taken = begun + columns
+        self._stored[number] = begun + columns + 1
         group, a = divmod(number, split.width)
         need = one.group(group) + a * one.beat.pace + one.beat.back - 1
-        if begun + columns + 1 > need:
+        if not split.joined and begun + columns + 1 > need:
             raise TooLate(what=f"errors {one.index}", cycles=begun + columns + 1 - need)
+
+    def _carried(self, number: int) -> int:
+        one = self._one
+        return self._layout.words.carried[one.index] + number % one.split.chunk * one.split.steps

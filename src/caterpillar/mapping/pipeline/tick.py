@@ -2,56 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import MicroProgram
+from caterpillar.mapping.pipeline.choose import after_pass
 from caterpillar.mapping.pipeline.collectives import Collectives
-from caterpillar.mapping.pipeline.layout import Layout, last_bits, last_blocks, late, late_errors
-from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, last_pass, weight_pass
+from caterpillar.mapping.pipeline.last import last_pass
+from caterpillar.mapping.pipeline.layout import Layout
+from caterpillar.mapping.pipeline.output import Output
+from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, weight_pass
 from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
+from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
 
-ATTEMPTS = 200
+PATIENCE = 200  # so often room is widened
+SHORTLY = 16  # cycles
 
 
 def additions(layout: Layout, machine: Machine) -> dict[int, int]:
-    """Multiply-adds that go on beside each layer's pass: of what was made before it, and in the tick before."""
-    depth, found = layout.depth, dict.fromkeys(range(1, layout.depth), 0)
-
-    def host(index: int, *, later: bool) -> int:
-        return 1 if later or index + 1 >= depth else index + 1
-
+    """Multiply-adds between what each layer's pass has made and what the passes of the next tick take."""
+    found: dict[int, int] = {}
     for index, split in enumerate(layout.splits[1:], start=1):
-        lanes = sum(size - 1 + (split.input_lanes // size).bit_length() + 1 for size in split.blocks)
-        found[host(index, later=bool(late(depth, index)))] += lanes
-        if index > 1:
-            errors = len(layout.splits[index - 1].blocks) * split.output_lanes
-            found[host(index, later=bool(late_errors(depth, index)))] += errors
+        found[index] = after_pass(split, layout.splits[index - 1] if index > 1 else None, machine)
     halved, rest = last_bits(machine, layout.splits[-1], layout.sizes[-1])
     blocks = last_blocks(machine, layout.splits[-1], layout.sizes[-1])
-    found[1] += blocks * ((1 << len(halved)) - 1 + len(rest) + layout.cores - 1)
-    scaled = -(-layout.sample_beats // machine.pe_cols)
-    free = 2 * layout.sizes[-1] * len(layout.splits[-1].blocks)
-    found[1] += max(0, scaled - free)
+    cores = (machine.cores - 1).bit_length() if doubling(machine) else machine.cores - 1
+    found[layout.depth] = blocks * ((1 << len(halved)) - 1 + len(rest) + cores)
     return found
 
 
 @dataclass(slots=True)
 class Room:
-    """Cycles added: before a layer's pass, and to each of its groups (whole weights: issues never meet); gaps."""
+    """Cycles added: before a layer's pass, and to each of its groups (whole weights: issues never meet).
+
+    gaps: how many, and how many groups after each other.
+    """
 
     before: dict[int, int] = field(default_factory=dict[int, int])
     group: dict[int, int] = field(default_factory=dict[int, int])
-    gaps: dict[int, int] = field(default_factory=dict[int, int])
+    gaps: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
 
 
-def steady_tick(layout: Layout, machine: Machine, room: Room) -> MicroProgram:
-    """The micro-program; room is widened until everything is there when it is needed."""
-    for _ in range(ATTEMPTS):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """The micro-program, and whether the labels are wanted a tick after the last layer's pass. room: as planned."""
+
+    program: MicroProgram
+    late: bool
+    room: Room
+
+
+def steady_tick(layout: Layout, machine: Machine, room: Room, *, patient: bool) -> Tick:
+    """Room is widened until everything is there when it is needed; unless patient, passes do not wait but shortly."""
+    for _ in range(PATIENCE):
         try:
-            return _Tick(layout, machine, room).program()
+            program, late = _Tick(layout, machine, room).tick()
+            return Tick(program=program, late=late, room=room)
+        except TooLate:
+            if not patient:
+                raise
+            room.before[1] = room.before.get(1, 0) + 32
         except _Widen as wish:
+            if not (patient or wish.stream or wish.cycles <= SHORTLY):
+                raise TooLate(what="a pass", cycles=wish.cycles) from None
             table = room.group if wish.stream else room.before
             table[wish.layer] = table.get(wish.layer, 0) + wish.cycles
     raise TooLate(what="a tick's plan", cycles=0)
@@ -70,92 +85,113 @@ class _Tick:
 
     def __init__(self, layout: Layout, machine: Machine, room: Room) -> None:
         self._layout, self._m, self._room = layout, machine, room
-        self._b = Planner()
+        self._b = Planner(layout.registers.queues, max(split.width for split in layout.splits))
         self._passes: list[Pass] = []
-        self._last = (0, 0)
+        self._spans: dict[int, tuple[int, int]] = {}  # first weight of each layer's pass, and of the next
+        self._cycles = 0
         self._loaded: list[int] = []
-        self._spans: list[tuple[int, int, str]] = []
+        self._marks: list[tuple[int, int, str]] = []
 
-    def program(self) -> MicroProgram:
-        """Passes first, then what goes on beside them, in the order of its cycles."""
+    def tick(self) -> tuple[MicroProgram, bool]:
+        """Passes first, then what goes on beside them and beside those of the next tick, in the order of its cycles."""
         depth = self._layout.depth
         for index in range(1, depth):
             self._pass(index)
         self._last_pass()
         for one in self._passes:
             self._stream(one)
+        self._cycles = self._b.close()
         steps = Collectives(self._b, self._layout, self._m)
-        if depth > 2:
-            self._after_last(steps, 0)
-        for one in reversed(self._passes):
-            if late_errors(depth, one.index):
-                self._errors(steps, one.index, 0)
-        for one in reversed(self._passes):
-            if late(depth, one.index):
-                self._activations(steps, one.index, 0)
-        for one in self._passes:
-            if one.index > 1 and not late_errors(depth, one.index):
-                self._errors(steps, one.index, one.end)
-            if not late(depth, one.index):
-                self._activations(steps, one.index, one.end)
-        if depth == 2:
-            self._after_last(steps, self._last[1])
-        self._span("scale inputs", 0, steps.scale_inputs(0))
-        self._mark(steps.softmax)
-        return self._b.program(self._b.end)
+        for index in range(1, depth):
+            self._activations(steps, index)
+            if index > 1:
+                self._errors(steps, index)
+        output = Output(self._b, self._layout, self._m)
+        self._after_last(steps, output)
+        self._marks.append((output.softmax[1], output.softmax[0], "softmax"))
+        self._mark()
+        return self._b.program(self._cycles), output.softmax[0] >= self._cycles
 
-    def _mark(self, softmax: tuple[int, int]) -> None:
+    def _mark(self) -> None:
         """Collectives go on side by side; the trace shows each from where the one that ended before it ended."""
-        end = 0
-        for until, start, name in sorted([*self._spans, (softmax[1], softmax[0], "softmax")]):
+        end, cycles = 0, self._cycles
+        pieces = [
+            (min(until - k * cycles, cycles), max(start - k * cycles, 0), name)
+            for until, start, name in self._marks
+            for k in (0, 1)
+        ]
+        for until, start, name in sorted(piece for piece in pieces if piece[0] > piece[1]):
             if until > max(start, end):
                 self._b.mark(name, ("collective",), "collective", max(start, end), until)
             end = max(end, until)
 
-    def _errors(self, steps: Collectives, index: int, start: int) -> None:
-        """What a hidden layer's pass has sent back; ready at start or, if that is 0, made in the tick before."""
-        made = self._made(start)
-        done = steps.errors(index, made)
-        self._span(f"errors {index - 1}", made, done)
-        self._need(index - 1, done, start)
-
-    def _activations(self, steps: Collectives, index: int, start: int) -> None:
+    def _activations(self, steps: Collectives, index: int) -> None:
         """The activations of a hidden layer, and all cores' for the next one."""
-        depth, made = self._layout.depth, self._made(start)
+        depth, made = self._layout.depth, self._made(index)
         done = steps.activations(index, made)
         self._span(f"activations {index}", made, done)
-        self._need(index, done, start)  # it will need the words of the partial sums
+        self._free("sums", index, done)
         if index < depth - 1:
             begun, done = done, steps.share(index, done)
             self._span(f"all-gather {index}", begun, done)
             after = self._passes[index]
-            self._need(index + 1, done + after.start - after.prepared, start)
-            return
-        self._need(index + 1, done, start)
+            done += after.start - after.prepared
+        self._need(index + 1, done)
 
-    def _made(self, start: int) -> int:
-        """When the last results of a pass that ends at start are in MEM B."""
-        return start + 2 * self._m.fma_latency + 8 if start else 0
+    def _errors(self, steps: Collectives, index: int) -> None:
+        """What a hidden layer's pass has sent back, to the lanes that learn with it."""
+        made = self._made(index)
+        own = steps.errors(index, made)
+        self._free("carried", index, own)
+        done = steps.spread(index - 1, max(own, self._freed("errors", index - 1)))
+        self._span(f"errors {index - 1}", made, done)
+        self._need(index - 1, done)
 
-    def _after_last(self, steps: Collectives, start: int) -> None:
+    def _after_last(self, steps: Collectives, output: Output) -> None:
         """The last layer's output errors, and those that it has sent back."""
-        depth, made = self._layout.depth, self._made(start)
-        done = steps.logits(made)
-        self._span(f"all-reduce {depth}", made, done)
-        self._need(depth, done, start)
-        with self._b.account("collective"):
-            done = steps.spread(depth - 1, made)
+        depth, made = self._layout.depth, self._made(self._layout.depth)
+        done = steps.spread(depth - 1, max(made, self._freed("errors", depth - 1)))
         self._span(f"spread errors {depth - 1}", made, done)
-        self._need(depth - 1, done, start)
+        self._need(depth - 1, done)
+        logits = output.logits(made)
+        self._span(f"all-reduce {depth}", made, logits)
+        self._free("sums", depth, logits)
+        done = output.errors(max(logits, self._freed("errors", depth)))
+        self._span(f"spread errors {depth}", logits, done)
+        self._need(depth, done)
+
+    def _made(self, index: int) -> int:
+        """When the last results of a layer's pass are in MEM B."""
+        return self._spans[index][1] + 2 * self._m.fma_latency + 8
 
     def _span(self, name: str, start: int, end: int) -> None:
-        self._spans.append((end, start, name))
+        self._marks.append((end, start, name))
 
-    def _need(self, index: int, ready: int, start: int) -> None:
-        """A late step must be done before the pass that needs it; others have until the end of the tick."""
-        begins = self._last[0] if index == self._layout.depth else self._passes[index - 1].start
-        if not start and ready > begins:
+    def _need(self, index: int, ready: int) -> None:
+        """What the pass of a layer needs in the next tick must be ready."""
+        begins = self._cycles + self._spans[index][0]
+        if ready > begins:
             raise _Widen(index, ready - begins, stream=False)
+
+    def _free(self, what: str, index: int, done: int) -> None:
+        """Words that a layer's pass has left must have been taken before another pass, or the same again, begins."""
+        for other in self._with(what, index):
+            begins = self._spans[other][0]
+            begins += self._cycles if begins <= self._spans[index][0] else 0
+            if done > begins:
+                raise _Widen(other, done - begins, stream=False)
+
+    def _freed(self, what: str, index: int) -> int:
+        """From when on words that a layer's pass in the next tick takes are its own."""
+        begins = self._spans[index][0]
+        return max(
+            self._spans[other][1] + (self._cycles if self._spans[other][0] < begins else 0)
+            for other in self._with(what, index)
+        )
+
+    def _with(self, what: str, index: int) -> Iterator[int]:
+        yield index
+        yield from self._layout.words.shares[what][index]
 
     def _pass(self, index: int) -> None:
         layout, m, b = self._layout, self._m, self._b
@@ -163,8 +199,17 @@ class _Tick:
         period = beat.pace * split.width * split.sums + self._room.group.get(index, 0)
         start = (self._passes[-1].end if self._passes else 1) + self._room.before.get(index, 0)
         earlier = sum(one.split.groups for one in self._passes)
-        gaps = min(self._room.gaps.get(index, 0), split.groups)
-        one = Pass(index=index, start=start, period=period, gaps=gaps, split=split, beat=beat, earlier=earlier)
+        gaps, apart = self._room.gaps.get(index, (0, 1))
+        one = Pass(
+            index=index,
+            start=start,
+            period=period,
+            gaps=min(gaps, split.groups),
+            apart=apart,
+            split=split,
+            beat=beat,
+            earlier=earlier,
+        )
         while not free_for(b, one, split.width * split.sums, m.fma_latency):
             one = replace(one, start=one.start + 1)
         weight_pass(b, layout, m, one)
@@ -172,6 +217,7 @@ class _Tick:
         name = f"backward {index}, update {index}, forward {index}" if index > 1 else "update 1, forward 1"
         b.mark(name, kinds, "compute", one.start, one.end)
         self._passes.append(one)
+        self._spans[index] = one.start, one.end
 
     def _last_pass(self) -> None:
         layout, m, b, depth = self._layout, self._m, self._b, self._layout.depth
@@ -179,7 +225,7 @@ class _Tick:
         pace = 3 * -(-max(latency, -(-(latency + 2) // outputs)) // 3)
         beat = beat_of(m, back=True, pace=pace)
         start = self._passes[-1].end + self._room.before.get(depth, 0)
-        one = Pass(index=depth, start=start, period=0, gaps=0, split=layout.splits[-1], beat=beat, earlier=0)
+        one = Pass(index=depth, start=start, period=0, gaps=0, apart=1, split=layout.splits[-1], beat=beat, earlier=0)
         while not free_for(b, one, outputs, latency):
             one = replace(one, start=one.start + 1)
         start = one.start
@@ -189,7 +235,7 @@ class _Tick:
             raise _Widen(depth, found.cycles, stream=False) from None
         name = f"backward {depth}, update {depth}, forward {depth}"
         b.mark(name, ("backward", "update", "forward"), "compute", start, end)
-        self._last = (start, end)
+        self._spans[depth] = start, end
 
     def _stream(self, one: Pass) -> None:
         try:
