@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import mbgd
+from caterpillar.rules import Rule, dfa, fa, mbgd
 from caterpillar.simulate import count, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
@@ -37,15 +38,17 @@ MACHINES = st.builds(
     core_sram_words_per_cycle=st.integers(1, 5),
 ).filter(lambda machine: machine.pes_per_core > 1)
 
+RULES = (mbgd, fa, dfa)
 
-def placed(network: Network, machine: Machine, batch: int) -> Schedule:
-    schedule = place(mbgd(batch)(network), machine)
+
+def placed(network: Network, machine: Machine, rule: Rule) -> Schedule:
+    schedule = place(rule(network), machine)
     assert isinstance(schedule, Schedule)
     return schedule
 
 
-def agree(network: Network, machine: Machine, batch: int, batches: int, seed: int) -> None:
-    schedule, program, samples = placed(network, machine, batch), mbgd(batch)(network), batch * batches
+def agree(network: Network, machine: Machine, rule: Rule, batches: int, seed: int) -> None:
+    schedule, program, samples = placed(network, machine, rule), rule(network), rule.batch * batches
     how = Settings(learning_rate=0.1, epochs=1, seed=seed, numerics="fp16")
     random = np.random.default_rng(seed)
     pixels = random.random((samples, network.inputs)) * (random.random((samples, network.inputs)) < 0.6)
@@ -53,7 +56,8 @@ def agree(network: Network, machine: Machine, batch: int, batches: int, seed: in
     given_samples = Samples(images=images.astype(np.float32), labels=labels)
     *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
     start, visits = initial_state(program, how), shuffled(seed, 1, samples)
-    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate)
+    fixed = tuple(b if b.size else None for b in start.feedback) if rule.name in ("fa", "dfa") else ()
+    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate, feedback=fixed)
     for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
         assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
         np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
@@ -67,12 +71,15 @@ def agree(network: Network, machine: Machine, batch: int, batches: int, seed: in
 @given(
     machine=MACHINES,
     sizes=st.lists(st.integers(2, 28), min_size=3, max_size=5),
+    make=st.sampled_from(RULES),
     pairs=st.integers(1, 5),
     seed=st.integers(0, 1000),
 )
-def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], pairs: int, seed: int) -> None:
+def test_on_random_machines_and_networks(
+    machine: Machine, sizes: list[int], make: Callable[[int], Rule], pairs: int, seed: int
+) -> None:
     try:
-        agree(Network.mlp(*sizes), machine, 2 * pairs, 2, seed)
+        agree(Network.mlp(*sizes), machine, make(2 * pairs), 2, seed)
     except UsageError as error:
         if "no plan in which all words come in time" not in str(error):
             raise
@@ -82,24 +89,24 @@ def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], pai
 def test_where_only_one_layer_s_inputs_fit() -> None:
     machine = Machine(name="t", cores_per_row=2, pe_rows=2, pe_cols=4, ring_words_per_cycle=2, pe_mem_b_bytes=1024)
     network = Network.mlp(28, 30, 28, 25, 10)
-    words = placed(network, machine, 8).layout.mem_a_words
+    words = placed(network, machine, mbgd(8)).layout.mem_a_words
     less = replace(machine, pe_sram_bytes=2 * words - 2)
-    assert placed(network, less, 8).layout.mem_a_words < words
-    agree(network, less, 8, 2, 3)
+    assert placed(network, less, mbgd(8)).layout.mem_a_words < words
+    agree(network, less, mbgd(8), 2, 3)
 
 
-@pytest.mark.parametrize("batch", [2, 8])
-def test_on_the_papers_small_network_and_its_machine(batch: int) -> None:
-    agree(SMALL, PAPER_A, batch, 2, 5)
+@pytest.mark.parametrize("rule", [mbgd(2), mbgd(8), fa(4), dfa(8)], ids=lambda rule: rule.label)
+def test_on_the_papers_small_network_and_its_machine(rule: Rule) -> None:
+    agree(SMALL, PAPER_A, rule, 2, 5)
 
 
 @pytest.mark.slow
 def test_on_the_papers_large_network_and_its_machine() -> None:
-    agree(LARGE, PAPER_B, 4, 1, 5)
+    agree(LARGE, PAPER_B, mbgd(4), 1, 5)
 
 
 def test_batches_of_fifty_on_the_papers_small_network() -> None:
-    schedule = placed(SMALL, PAPER_A, 50)
+    schedule = placed(SMALL, PAPER_A, mbgd(50))
     cycles, counters = count(schedule, 100)
     assert cycles == 2 * schedule.steady.cycles
     assert schedule.utilization > 0.852  # the paper's

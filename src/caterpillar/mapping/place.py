@@ -19,6 +19,7 @@ from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
 RULES = ("sgd", "fa", "dfa", "cp")
+BATCHED = ("mbgd", "fa", "dfa")
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -85,9 +86,10 @@ def sample_beats(layout: Layout, machine: Machine) -> int:
 
 
 def _check_supported(program: Program, machine: Machine) -> None:
-    if program.rule not in (*RULES, f"mbgd{program.batch}"):
+    if program.rule not in (*RULES, *(f"{rule}{program.batch}" for rule in BATCHED)):
         raise UsageError(
-            f"--rule must be one of {', '.join(RULES)} with --batch 1, or mbgd, for a simulation, got {program.rule!r}"
+            f"--rule must be one of {', '.join(RULES)} with --batch 1, or of {', '.join(BATCHED)} with a batch, for a"
+            f" simulation, got {program.rule!r}"
         )
     if any(isinstance(op, Update) and op.momentum for op in program.ops):
         raise UsageError("--momentum must be 0 for a simulation")

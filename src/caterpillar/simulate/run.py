@@ -105,7 +105,8 @@ def _check_shapes(
         "fa": [None, *wanted[1:]],
         "dfa": [*((layer.outputs, network.outputs) for layer in network.layers[:-1]), None],
     }
-    given, fixed = [b if b is None else b.shape for b in feedback], through.get(schedule.rule, [])
+    rule = schedule.rule.removesuffix(str(schedule.batch))
+    given, fixed = [b if b is None else b.shape for b in feedback], through.get(rule, [])
     if given != fixed:
         raise SpecError(f"feedback must have the shapes {fixed}, got {given}")
     if inputs.shape != (len(labels), network.inputs):

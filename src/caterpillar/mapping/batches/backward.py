@@ -135,7 +135,7 @@ class _Pass:
         """Blocks of positions, one output after the other: each weight twice, for the two samples of a pair."""
         p, layout, layer, rooms = self.p, self.layout, self.layer, self.rooms
         width, positions = layout.width, layout.outputs_a_block
-        size, top = PAIR * self.outputs, layer.address + (layer.rooms - 1) * layer.padded
+        size, top = PAIR * self.outputs, layout.through(self.index) + (layer.rooms - 1) * layer.padded
         for first, count, offset in self.steps.runs:
             at = self.main + offset
             loops = [

@@ -7,11 +7,14 @@ number n belongs to the PEs of column n mod Q, at **position** n div Q. So no po
 inputs come in beats too, in order. The last layer is cut along its inputs: a core works with those it made.
 
 Samples are worked off in pairs: a weight is read once for two.
+
+Fixed matrices lie behind the weights: fa's like W_l; dfa's as the last layer's weights do, B_l in place of W_L: a lane has
+the rows of the own outputs of layer l that it keeps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,7 +54,7 @@ class Layout:
     activations[l], errors[l]: own words of hidden layer l, position by position, a word a sample; inputs[l]: gathered
     inputs of layer l < L, alike: two layers' at most are alive, so layers take turns with two rooms, or with one if
     two do not fit (shared): then a layer's inputs come when the layer after it has been updated. gradient: of the last
-    layer.
+    layer. fixed[l]: B_l, None where the rule has none. direct: whether B_l takes the output errors to layer l (dfa).
     """
 
     machine: Machine
@@ -61,6 +64,8 @@ class Layout:
     errors: tuple[int, ...]
     inputs: tuple[int, ...]
     gradient: int
+    fixed: tuple[int | None, ...]
+    direct: bool
     shared: bool
     mem_a_words: int
     mem_b_words: int
@@ -89,6 +94,18 @@ class Layout:
             found //= 2
         return found
 
+    @property
+    def erring(self) -> list[tuple[int, int]]:
+        """(hidden layer, position) of the own outputs that get their errors straight from the output errors."""
+        depth = len(self.layers)
+        hidden = range(depth - 1, 0, -1) if self.direct else (depth - 1,)
+        return [(index, position) for index in hidden for position in range(self.layers[index - 1].own)]
+
+    def through(self, index: int) -> int:
+        """The matrix that errors of layer `index` go back through."""
+        fixed = self.fixed[index]
+        return self.layers[index - 1].address if fixed is None else fixed
+
     def weight_places(self, index: int) -> Places:
         """MEM A's words of W_index: (cores, lanes, positions, outputs)."""
         layer, m = self.layers[index - 1], self.machine
@@ -112,8 +129,17 @@ class Layout:
         return Places(core, lane, layer.address + position * layer.padded + j, row, column)
 
     def feedback_places(self, index: int) -> Places:
-        """No rule placed here has feedback."""
-        raise NotImplementedError
+        """MEM A's words of B_index: fa's as W_index; dfa's, (cores, lanes, own positions, outputs of the network)."""
+        layer, m = self.layers[index - 1], self.machine
+        if not self.direct:
+            like = self.weight_places(index)
+            return replace(like, word=like.word - layer.address + self.through(index))
+        core, lane = np.arange(m.cores).reshape(-1, 1, 1, 1), np.arange(m.pes_per_core).reshape(-1, 1, 1)
+        position, j = np.arange(layer.own).reshape(-1, 1), np.arange(self.layers[-1].outputs)
+        within = (position * m.pe_cols + lane // m.pe_rows) * m.pe_rows + lane % m.pe_rows
+        row = core * layer.panel + within
+        row = np.where((within < layer.panel) & (row < layer.outputs), row, -1)
+        return Places(core, lane, self.through(index) + position * self.layers[-1].padded + j, row, j)
 
 
 def up(n: int, unit: int) -> int:
@@ -121,7 +147,7 @@ def up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def make_layout(network: Network, machine: Machine, batch: int) -> Layout:
+def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> Layout:
     """The placement of a network of at least two layers; it may exceed MEM A. MEM B's use is left at 0 words."""
     draft = Layout(
         machine=machine,
@@ -131,6 +157,8 @@ def make_layout(network: Network, machine: Machine, batch: int) -> Layout:
         errors=(),
         inputs=(),
         gradient=0,
+        fixed=(),
+        direct=rule == "dfa",
         shared=False,
         mem_a_words=0,
         mem_b_words=0,
@@ -143,6 +171,7 @@ def make_layout(network: Network, machine: Machine, batch: int) -> Layout:
         address += words
         return address - words
 
+    fixed = tuple(take(words) if words else None for words in _fixed_words(layers, rule))
     activations = (0, *(take(layer.own * batch) for layer in layers[:-1]))
     errors = (0, *(take(layer.own * batch) for layer in layers[:-1]))
     rooms = [0, 0]
@@ -158,18 +187,26 @@ def make_layout(network: Network, machine: Machine, batch: int) -> Layout:
         sides[1] = sides[0]
     inputs = (0, *(sides[(depth - 1 - index) % 2] for index in range(1, depth)))
     gradient = take(rest)
-    return Layout(
-        machine=machine,
-        batch=batch,
+    return replace(
+        draft,
         layers=layers,
         activations=activations,
         errors=errors,
         inputs=inputs,
         gradient=gradient,
+        fixed=fixed,
         shared=shared,
         mem_a_words=address,
-        mem_b_words=0,
     )
+
+
+def _fixed_words(layers: tuple[LayerLayout, ...], rule: str) -> list[int]:
+    """Of B_l, from 0 on."""
+    if rule == "fa":
+        return [0, 0, *(layer.rooms * layer.padded for layer in layers[1:])]
+    if rule == "dfa":
+        return [0, *(layer.own * layers[-1].padded for layer in layers[:-1]), 0]
+    return [0] * (len(layers) + 1)
 
 
 def _layers(network: Network, draft: Layout) -> tuple[LayerLayout, ...]:

@@ -42,7 +42,7 @@ MOST_PLACES = 4
 
 
 class Rooms(NamedTuple):
-    """MEM B's regions of a sample: own inputs; partial logits of lanes, rows, the core, all cores; logits; errors."""
+    """MEM B's regions of a sample: own outputs of the layers that get errors, the last layer's inputs first; partial logits of lanes, rows, the core, all cores; logits; errors."""
 
     inputs: int
     sums: int
@@ -57,7 +57,7 @@ class Rooms(NamedTuple):
 def output_rooms(layout: Layout) -> Rooms:
     """Where a sample keeps what in MEM B; a second sample lies `words` further."""
     layer, m = layout.layers[-1], layout.machine
-    sizes = (layer.positions, layer.padded, layer.own * m.pe_cols, layer.own, layer.own * m.cores, layer.own)
+    sizes = (len(layout.erring), layer.padded, layer.own * m.pe_cols, layer.own, layer.own * m.cores, layer.own)
     sizes = (*sizes, layer.padded)
     return Rooms(*(sum(sizes[:i]) for i in range(len(sizes) + 1)))
 
@@ -68,7 +68,7 @@ def output_places(layout: Layout) -> int:
 
 
 def output_pass(p: Plan, layout: Layout, start: int) -> int:
-    """All samples through the last layer, own errors of the layer before to MEM A; returns when all is done."""
+    """All samples through the last layer, own errors of the layer before (dfa: of all) to MEM A; returns when done."""
     words = layout.layers[-1].positions * layout.layers[-1].padded
     p.memory_a(WRITE, start, [loop(words, 1, address=1)], layout.gradient, ZERO)
     start += words
@@ -125,11 +125,11 @@ class _Samples:
         p, m = self.p, layout.machine
         p.b(WRITE, self.start, Rounds(1, 0), 0, ZERO, [loop(self.places * self.rooms.words, 1, address=1)])
         ready = self.start + self.places * self.rooms.words
-        for position in range(layer.positions):
-            source = layout.activations[-1] + position * layout.batch
+        for number, (index, position) in enumerate(layout.erring):
+            source = layout.activations[index] + position * layout.batch
             at = p.free_from([("mem_a", 0, []), ("mem_b", 1, [])], self.rounds, ready)
             p.a(READ, at, self.rounds, source, MEM_A, step=1)
-            p.b(WRITE, at + 1, self.rounds, self.rooms.inputs + position, MEM_A, **self.moves)
+            p.b(WRITE, at + 1, self.rounds, self.rooms.inputs + number, MEM_A, **self.moves)
             ready = at + 2
         ready = self._forward(ready)
         with p.account("collective"):
@@ -256,27 +256,28 @@ class _Samples:
         return at + 2 + spread
 
     def _backward(self, ready: int) -> int:
-        """Own errors of the layer before: a chain over the outputs for each own input, and ReLU's slope."""
+        """Own errors from the output errors: a chain over these for each own output, and ReLU's slope."""
         p, layer, rooms, layout = self.p, self.layout.layers[-1], self.rooms, self.layout
         end, registers = ready, layout.machine.pe_registers
         needs = [("fma", 0, []), ("mem_a", -1, []), ("mem_b", -1, []), ("sent", -1, [])]
         gate = [("mem_b", -1, []), ("kept", -1, []), ("mem_a", self.latency, [])]
-        for position in range(layer.positions):
-            at, sum_ = ready, REGISTER + position % registers
-            if position >= registers:
+        for number, (index, position) in enumerate(layout.erring):
+            at, sum_ = ready, REGISTER + number % registers
+            if number >= registers:
                 ready = at = end
+            row = layout.through(index if layout.direct else index + 1) + position * layer.padded
             for j in range(layer.outputs):
                 last = j == layer.outputs - 1
                 at = p.free_from([*needs, *(gate if last else [])], self.rounds, at + (self.latency if j else 1))
-                p.a(READ, at - 1, self.rounds, layer.address + position * layer.padded + j, MEM_A)
+                p.a(READ, at - 1, self.rounds, row + j, MEM_A)
                 self._load(at, rooms.errors + j, SENT)
                 c = sum_ if j else ZERO
                 if not last:
                     self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=c, fma_to=sum_)
-            self._load(at, rooms.inputs + position, KEPT)
+            self._load(at, rooms.inputs + number, KEPT)
             self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=sum_ if layer.outputs > 1 else ZERO,
                       fma_flags=SLOPE, fma_gate=KEPT)  # fmt: skip
-            to = layout.errors[-1] + position * layout.batch
+            to = layout.errors[index] + position * layout.batch
             p.a(WRITE, at + self.latency, self.rounds, to, RESULT, step=1)
             if at - ready > self.period:
                 raise NoRoom("the registers are wanted by the next sample")

@@ -20,13 +20,14 @@ from caterpillar.program import Program
 
 def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-program of a batch. Raises UsageError for what this mapping cannot do."""
+    rule = program.rule.removesuffix(str(program.batch))
     if program.batch % PAIR:
         raise UsageError(f"--batch must be 1 or even for a simulation, got {program.batch}")
     if machine.fma_latency < PAIR:
         raise UsageError(f"Machine.fma_latency must be at least {PAIR} for batches, got {machine.fma_latency}")
     if machine.pes_per_core == 1:
         raise UsageError("Machine.pe_rows x pe_cols must be at least 2 PEs a core for batches, got 1")
-    layout = make_layout(program.network, machine, program.batch)
+    layout = make_layout(program.network, machine, program.batch, rule)
     layout = replace(layout, mem_b_words=mem_b_words(layout))
     short = _too_small(layout, machine)
     if short:
@@ -45,7 +46,7 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
         rule=program.rule,
         mapping="best",
         layout=layout,
-        order=_order(layout),
+        order=_order(layout, rule),
         steady=steady,
         batch=program.batch,
         sample_beats=beats,
@@ -60,7 +61,7 @@ def _tick(layout: Layout) -> MicroProgram:
         at = forward_pass(p, layout, index, at)
     at = output_pass(p, layout, at)
     for index in range(depth - 1, 0, -1):
-        if index > 1:
+        if index > 1 and not layout.direct:
             at = backward_pass(p, layout, index, at)
         at = update_pass(p, layout, index, at)
     return p.program(at)
@@ -71,7 +72,7 @@ def mem_b_words(layout: Layout) -> int:
     depth = len(layout.layers)
     output = output_places(layout) * output_rooms(layout).words
     hidden = [forward_rooms(layout, index).words for index in range(1, depth)]
-    hidden += [backward_rooms(layout, index).words for index in range(2, depth)]
+    hidden += [backward_rooms(layout, index).words for index in range(2, depth) if not layout.direct]
     hidden += [update_rooms(layout, index).words for index in range(1, depth)]
     return max(output, *hidden)
 
@@ -112,7 +113,7 @@ def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:
     return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
 
 
-def _order(layout: Layout) -> Order:
+def _order(layout: Layout, rule: str) -> Order:
     m, hidden = layout.machine, layout.layers[:-1]
     bounds = [_bounds(layer, m.cores) for layer in hidden]
     lanes = m.pes_per_core
@@ -137,4 +138,8 @@ def _order(layout: Layout) -> Order:
         input_bounds=bounds[-1],
         block_lanes=min(layout.width, m.cores),
     )
-    return Order(layers=(*orders, last), feedback=(None,) * len(layout.layers))
+    feedback: dict[str, tuple[GemvOrder | None, ...]] = {
+        "fa": (None, *orders[1:], last),
+        "dfa": (*(GemvOrder(bounds=last.bounds) for _ in orders), None),
+    }
+    return Order(layers=(*orders, last), feedback=feedback.get(rule, (None,) * len(layout.layers)))
