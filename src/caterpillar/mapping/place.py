@@ -19,7 +19,7 @@ from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
 RULES = ("sgd", "fa", "dfa", "cp")
-BATCHED = ("mbgd", "fa", "dfa")
+BATCHED = ("mbgd", "fa", "dfa", "mbcp")
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:

@@ -77,7 +77,7 @@ def simulate(
     batches, programs = len(labels) // schedule.batch, schedule.ticks(len(labels))
     controls = {key: Controls(one, schedule.queues) for key, one in {id(one): one for one in programs}.items()}
     for tick, program in enumerate(programs):
-        state.arrive(_of_batch(inputs, tick, batches))
+        state.arrive(_of_batch(inputs, tick, batches), tick)
         for control in controls[id(program)].at(tick):
             state.execute(control, _of_batch(labels, tick - schedule.label_lag, batches))
         state.finish_tick()
@@ -145,14 +145,17 @@ class _State:
         bits = np.ascontiguousarray(matrix).view(np.uint16)[at.row, at.column]
         self._a[at.word, at.lane * self._machine.cores + at.core] = np.where((at.row >= 0) & (at.column >= 0), bits, 0)
 
-    def arrive(self, samples: Half) -> None:
-        """A batch's inputs, (samples, m), into the first beats of every core's SRAM."""
-        rows, spacing = self._machine.pe_rows, self._schedule.sample_beats
+    def arrive(self, samples: Half, tick: int) -> None:
+        """A batch's inputs, (samples, m), into every core's SRAM, where the tick's batch has its place."""
+        rows, spacing, first = self._machine.pe_rows, self._schedule.sample_beats, 0
+        if self._schedule.arrival:
+            register = self._schedule.queues[self._schedule.arrival - 1]
+            first = register.words * (tick % register.slots)
         for number, sample in enumerate(samples):
             beats = -(-len(sample) // rows)
             words = np.zeros(beats * rows, np.float32)
             words[: len(sample)] = sample
-            at = number * spacing
+            at = first + number * spacing
             self._sram[at : at + beats] = words.reshape(beats, rows, 1)
 
     def finish_tick(self) -> None:

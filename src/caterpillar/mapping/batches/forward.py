@@ -140,11 +140,11 @@ class _Pass:
         ]
         for s, one in enumerate(pair):
             at = max(at, one.stage_own(p, self.rounds, self.start, sample=s, step=PAIR))
-        flip = PAIR * self.layer.positions
+        flip, past = PAIR * self.layer.positions, layout.past("inputs", self.index, 0)
         for s, one in enumerate(pair):
             puts = [Put("b", self.rooms.inputs + s, PAIR, {"flip": flip})]
             if self.index == len(layout.layers) - 1:
-                puts.append(Put("a", layout.inputs[self.index] + s, layout.batch, {"step": PAIR}))
+                puts.append(Put("a", layout.inputs[self.index] + s, layout.batch, {"step": PAIR, **past}))
             at = one.emit(p, self.rounds, at, puts)
         if at > self.main:
             raise TooLate(f"forward {self.index}: inputs come in cycle {at}, not by {self.main}")
@@ -153,7 +153,7 @@ class _Pass:
         """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU."""
         p, layout, layer, m = self.p, self.layout, self.layer, self.layout.machine
         width, beats = layout.width, layout.unit // m.pe_rows
-        room = layer.own * m.pe_cols
+        room, past = layer.own * m.pe_cols, layout.past("activations", self.index, 0)
         done = [0] * PAIR
         first = [0] * PAIR
         for parity in range(min(2, self.chunks)):
@@ -182,7 +182,7 @@ class _Pass:
                     if rounds.count == 0:
                         continue
                     at = one.emit(p, rounds, ready, 0, {}, slot=slot, before=before + ready - done[s])
-                    written = write_a(p, rounds, at, to, slot, step=PAIR)
+                    written = write_a(p, rounds, at, to, slot, step=PAIR, **past)
                     p.lock(f"register {slot}", at - m.fma_latency, written - at + m.fma_latency, rounds)
                     end = max(end, written + (rounds.count - 1) * rounds.period)
         return end

@@ -40,7 +40,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gather:
-    """A layer's inputs. stage: own words in MEM B.
+    """A layer's inputs, of the batch of `ago` ticks before. stage: own words in MEM B.
 
     beat: first in core SRAM; beat_step, beat_stride: how it goes on from round to round, and inside a round.
     """
@@ -51,6 +51,7 @@ class Gather:
     beat: int = 0
     beat_step: int = 0
     beat_stride: int = 0
+    ago: int = 0
 
     @property
     def from_ring(self) -> bool:
@@ -75,9 +76,10 @@ class Gather:
         if not self.from_ring:
             return earliest
         before, ready = self.layout.layers[self.index - 2], earliest
+        past = self.layout.past("activations", self.index - 1, self.ago)
         for position in range(before.own):
             at = self.layout.activations[self.index - 1] + position * self.layout.batch + sample
-            ready = move_to_b(p, rounds, ready, at, step, self.stage + position, stride=stride)
+            ready = move_to_b(p, rounds, ready, at, self.stage + position, step=step, stride=stride, **past)
         return ready
 
     def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put], *, before: int | None = None) -> int:
@@ -138,7 +140,8 @@ class Gather:
             times = loop(rounds.times, rounds.pace, row_address=self.beat_stride)
             each = [outer, times, loop(count, sigma, row_to=1, row_address=1)]
             first = self.beat + position * count
-            p.issue("row_bus", start, each, row_from=FROM_SRAM, row_to=column, row_address=first)
+            past = {f"row_{name}": value for name, value in self.layout.past("activations", 0, self.ago).items()}
+            p.issue("row_bus", start, each, row_from=FROM_SRAM, row_to=column, row_address=first, **past)
         elif kind == "own":
             p.b(READ, start - 1, rounds, self.stage + position, SENT, [loop(count, sigma)])
             p.lock_loop("sent", start - 1, rounds, [loop(count, sigma)])
@@ -155,18 +158,16 @@ class Gather:
             p.issue("row_bus", start, beats, row_from=FROM_PE, row_column=0, row_slot=ZERO, row_to=column)
 
 
-def move_to_b(
-    p: Plan, rounds: Rounds, earliest: int, source: int, step: int, to: int, flip: int = 0, *, stride: int = 0
-) -> int:
-    """A word from MEM A to MEM B, while the FMA takes nothing from MEM A; returns when it is there."""
+def move_to_b(p: Plan, rounds: Rounds, earliest: int, source: int, to: int, flip: int = 0, **moves: int) -> int:
+    """A word from MEM A (moves: of Plan.a) to MEM B, while the FMA takes nothing from MEM A; returns when it is there."""
     at = p.free_from([("mem_a", 0, []), ("fma", 1, []), ("mem_b", 1, [])], rounds, earliest)
-    p.a(READ, at, rounds, source, MEM_A, step=step, stride=stride)
+    p.a(READ, at, rounds, source, MEM_A, **moves)
     p.b(WRITE, at + 1, rounds, to, MEM_A, flip=flip)
     return at + 2
 
 
-def write_a(p: Plan, rounds: Rounds, earliest: int, to: int, register: int, *, step: int) -> int:
-    """A register's word to MEM A when its port is free; returns when it is there."""
+def write_a(p: Plan, rounds: Rounds, earliest: int, to: int, register: int, **moves: int) -> int:
+    """A register's word to MEM A (moves: of Plan.a) when its port is free; returns when it is there."""
     at = p.free_from([("mem_a", 0, [])], rounds, earliest)
-    p.a(WRITE, at, rounds, to, register, step=step)
+    p.a(WRITE, at, rounds, to, register, **moves)
     return at + 1

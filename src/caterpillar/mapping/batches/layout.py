@@ -8,6 +8,11 @@ inputs come in beats too, in order. The last layer is cut along its inputs: a co
 
 Samples are worked off in pairs: a weight is read once for two.
 
+A tick is a batch: all layers forward, then backward and updated. In continuous propagation layer l goes backward with the
+batch of delay[l] = 2 (L - l) ticks before: that is the distance which the rule has between the forward and the update of a
+batch in each layer, whatever the tick in which each is done. What a batch leaves behind then waits in stretches that
+address registers move through.
+
 Fixed matrices lie behind the weights: fa's like W_l; dfa's as the last layer's weights do, B_l in place of W_L: a lane has
 the rows of the own outputs of layer l that it keeps.
 """
@@ -15,13 +20,16 @@ the rows of the own outputs of layer l that it keeps.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.isa import accumulators
+from caterpillar.mapping.isa import Queue, accumulators
 from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
+
+Held = Literal["activations", "errors", "inputs"]
 
 PAIR = 2  # samples for which a weight is read once, forward and backward
 
@@ -55,6 +63,8 @@ class Layout:
     inputs of layer l < L, alike: two layers' at most are alive, so layers take turns with two rooms, or with one if
     two do not fit (shared): then a layer's inputs come when the layer after it has been updated. gradient: of the last
     layer. fixed[l]: B_l, None where the rule has none. direct: whether B_l takes the output errors to layer l (dfa).
+    delay[l]: ticks from layer l's forward to its update. registers: of activations, errors and inputs of layer l, the
+    address register if they wait; activations of layer 0 lie in core SRAM. queues: the address registers.
     """
 
     machine: Machine
@@ -66,6 +76,9 @@ class Layout:
     gradient: int
     fixed: tuple[int | None, ...]
     direct: bool
+    delay: tuple[int, ...]
+    registers: dict[tuple[Held, int], int]
+    queues: tuple[Queue, ...]
     shared: bool
     mem_a_words: int
     mem_b_words: int
@@ -93,6 +106,11 @@ class Layout:
         while found > 1 and found > room:
             found //= 2
         return found
+
+    def past(self, what: Held, index: int, ticks: int) -> dict[str, int]:
+        """How a memory's address is moved to what the batch of some ticks ago left of layer `index`."""
+        register = self.registers.get((what, index), 0)
+        return {"queue": register, "lag": -ticks % self.queues[register - 1].slots} if register else {}
 
     @property
     def erring(self) -> list[tuple[int, int]]:
@@ -159,6 +177,9 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
         gradient=0,
         fixed=(),
         direct=rule == "dfa",
+        delay=(),
+        registers={},
+        queues=(),
         shared=False,
         mem_a_words=0,
         mem_b_words=0,
@@ -172,10 +193,23 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
         return address - words
 
     fixed = tuple(take(words) if words else None for words in _fixed_words(layers, rule))
-    activations = (0, *(take(layer.own * batch) for layer in layers[:-1]))
-    errors = (0, *(take(layer.own * batch) for layer in layers[:-1]))
+    delay = (0, *(2 * (depth - index) if rule == "mbcp" else 0 for index in range(1, depth + 1)))
+    registers, queues = dict[tuple[Held, int], int](), list[Queue]()
+
+    def hold(what: Held, index: int, words: int, ticks: int, slots: int = 1) -> int:
+        """Words that wait for some ticks; returns how many it takes."""
+        if ticks:
+            queue = Queue(words=words, slots=ticks + slots)
+            queues.extend([] if queue in queues else [queue])
+            registers[what, index] = queues.index(queue) + 1
+        return words * (ticks + slots)
+
+    hold("activations", 0, batch * layers[0].positions * machine.pe_cols, delay[1], 2)  # one arrives meanwhile
+    activations = (0, *(take(hold("activations", i, layers[i - 1].own * batch, delay[i + 1])) for i in range(1, depth)))
+    errors = (0, *(take(hold("errors", i, layers[i - 1].own * batch, delay[i] - delay[i + 1])) for i in range(1, depth)))
+    kept = delay[depth - 1] and take(hold("inputs", depth - 1, layers[-2].rooms * batch, delay[depth - 1]))
     rooms = [0, 0]
-    for index in range(depth - 1, 0, -1):
+    for index in range(depth - 2 if kept else depth - 1, 0, -1):
         side = (depth - 1 - index) % 2
         rooms[side] = max(rooms[side], layers[index - 1].rooms * batch)
     rest = layers[-1].positions * layers[-1].padded
@@ -185,16 +219,20 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
     sides = [take(words) for words in rooms]
     if shared:
         sides[1] = sides[0]
-    inputs = (0, *(sides[(depth - 1 - index) % 2] for index in range(1, depth)))
+    inputs = [0, *(sides[(depth - 1 - index) % 2] for index in range(1, depth))]
+    inputs[-1] = kept or inputs[-1]
     gradient = take(rest)
     return replace(
         draft,
         layers=layers,
         activations=activations,
         errors=errors,
-        inputs=inputs,
+        inputs=tuple(inputs),
         gradient=gradient,
         fixed=fixed,
+        delay=delay,
+        registers=registers,
+        queues=tuple(queues),
         shared=shared,
         mem_a_words=address,
     )

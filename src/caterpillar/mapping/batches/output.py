@@ -128,7 +128,7 @@ class _Samples:
         for number, (index, position) in enumerate(layout.erring):
             source = layout.activations[index] + position * layout.batch
             at = p.free_from([("mem_a", 0, []), ("mem_b", 1, [])], self.rounds, ready)
-            p.a(READ, at, self.rounds, source, MEM_A, step=1)
+            p.a(READ, at, self.rounds, source, MEM_A, step=1, **layout.past("activations", index, 0))
             p.b(WRITE, at + 1, self.rounds, self.rooms.inputs + number, MEM_A, **self.moves)
             ready = at + 2
         ready = self._forward(ready)
@@ -143,7 +143,10 @@ class _Samples:
             for position in range(layer.own):
                 ready = self._all_reduce(ready, position)
             ready = self._softmax(ready)
-        return max(self._backward(ready), self._gradient(ready))
+        with p.account("backward"):
+            end = self._backward(ready)
+        with p.account("update"):
+            return max(end, self._gradient(ready))
 
     def _halving(self, source: int, *, rows: bool) -> Halving:
         return Halving(machine=self.layout.machine, rows=rows, source=source, moves=self.moves)
@@ -278,7 +281,7 @@ class _Samples:
             self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=sum_ if layer.outputs > 1 else ZERO,
                       fma_flags=SLOPE, fma_gate=KEPT)  # fmt: skip
             to = layout.errors[index] + position * layout.batch
-            p.a(WRITE, at + self.latency, self.rounds, to, RESULT, step=1)
+            p.a(WRITE, at + self.latency, self.rounds, to, RESULT, step=1, **layout.past("errors", index, 0))
             if at - ready > self.period:
                 raise NoRoom("the registers are wanted by the next sample")
             end = max(end, at + self.latency + 1)

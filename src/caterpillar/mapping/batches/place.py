@@ -12,7 +12,7 @@ from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout, make_l
 from caterpillar.mapping.batches.output import output_pass, output_places, output_rooms
 from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.batches.update import update_pass, update_rooms
-from caterpillar.mapping.isa import FIFO_BEATS, MicroProgram, accumulators
+from caterpillar.mapping.isa import FIFO_BEATS, QUEUES, MicroProgram, accumulators
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
@@ -39,7 +39,7 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
             f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({short}); raise "
             "Machine.ring_words_per_cycle, or the number of PEs"
         ) from None
-    beats = layout.layers[0].positions * machine.pe_cols
+    beats, waiting = layout.layers[0].positions * machine.pe_cols, layout.delay[1]
     return Schedule(
         network=program.network,
         machine=machine,
@@ -49,8 +49,11 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
         order=_order(layout, rule),
         steady=steady,
         batch=program.batch,
+        extra_ticks=waiting,
+        queues=layout.queues,
+        arrival=layout.registers.get(("activations", 0), 0),
         sample_beats=beats,
-        sram_beats=2 * beats * program.batch,
+        sram_beats=(waiting + 2) * beats * program.batch,
         macs_per_sample=program.macs_per_sample,
     )
 
@@ -79,7 +82,8 @@ def mem_b_words(layout: Layout) -> int:
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
     row = machine.pe_rows * WORD_BYTES
-    arriving = 2 * layout.batch * layout.layers[0].positions * machine.pe_cols * row  # the next batch comes meanwhile
+    batches = layout.delay[1] + 2  # the next batch comes meanwhile
+    arriving = batches * layout.batch * layout.layers[0].positions * machine.pe_cols * row
     beats = 2 * max(layer.beats for layer in layout.layers) + machine.pe_cols
     for what, needs, has, hint in (
         (
@@ -102,6 +106,7 @@ def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
         ),
         ("the SRAM of a core", arriving, machine.core_sram_bytes, "lower the batch or raise core_sram_bytes"),
         ("the ring's receive queue", beats * row, FIFO_BEATS * row, "raise the number of cores or of PEs"),
+        ("a core's address registers", len(layout.queues) * WORD_BYTES, QUEUES * WORD_BYTES, "take fewer layers"),
     ):
         if needs > has:
             return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)

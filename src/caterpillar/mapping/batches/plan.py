@@ -156,11 +156,22 @@ class Plan(Builder):
         self.issue("fma", at, [*loops, loop(count, width)], fma_c=to, **fields)
 
     def a(
-        self, op: int, start: int, rounds: Rounds, address: int, slot: int, inner: Sequence[Loop] = (), /, **steps: int
+        self,
+        op: int,
+        start: int,
+        rounds: Rounds,
+        address: int,
+        slot: int,
+        inner: Sequence[Loop] = (),
+        /,
+        *,
+        queue: int = 0,
+        lag: int = 0,
+        **steps: int,
     ) -> None:
         """memory_a in every round; steps: of Rounds.split."""
         for later, outer, further in rounds.split(**steps):
-            self.memory_a(op, start + later, [*outer, *inner], address + further, slot)
+            self.memory_a(op, start + later, [*outer, *inner], address + further, slot, queue=queue, lag=lag)
 
     def b(
         self,
