@@ -17,7 +17,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import Rule, dfa, fa, mbgd
+from caterpillar.rules import Rule, dfa, fa, mbcp, mbgd
 from caterpillar.simulate import count, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
@@ -38,7 +38,7 @@ MACHINES = st.builds(
     core_sram_words_per_cycle=st.integers(1, 5),
 ).filter(lambda machine: machine.pes_per_core > 1)
 
-RULES = (mbgd, fa, dfa)
+RULES = (mbgd, fa, dfa, mbcp)
 
 
 def placed(network: Network, machine: Machine, rule: Rule) -> Schedule:
@@ -95,7 +95,7 @@ def test_where_only_one_layer_s_inputs_fit() -> None:
     agree(network, less, mbgd(8), 2, 3)
 
 
-@pytest.mark.parametrize("rule", [mbgd(2), mbgd(8), fa(4), dfa(8)], ids=lambda rule: rule.label)
+@pytest.mark.parametrize("rule", [mbgd(2), mbgd(8), fa(4), dfa(8), mbcp(4)], ids=lambda rule: rule.label)
 def test_on_the_papers_small_network_and_its_machine(rule: Rule) -> None:
     agree(SMALL, PAPER_A, rule, 2, 5)
 

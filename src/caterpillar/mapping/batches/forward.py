@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 from caterpillar.mapping.batches.gather import Gather, Put, TooLate, write_a
 from caterpillar.mapping.batches.halving import Halving
@@ -80,7 +81,7 @@ class _Pass:
         self._multiply()
         with self.p.account("collective"):
             self._inputs()
-            return self._reduce()
+            return max(self._reduce(some) for some in (self.rounds.last, self.rounds.but_last) if some.count)
 
     def _multiply(self) -> None:
         """Blocks of outputs, one position after the other: each weight twice, for the two samples of a pair."""
@@ -108,11 +109,11 @@ class _Pass:
         for parity in range(min(2, self.chunks)):
             for s in range(PAIR):
                 at, to = last + parity * self.chunk + s, self._sums(parity) + s * layout.unit
-                p.b(WRITE, at, self._chunks(parity), to, RESULT, within, flip=self._flip(parity))
+                p.b(WRITE, at, self._chunks(parity, self.rounds), to, RESULT, within, flip=self._flip(parity))
 
-    def _chunks(self, parity: int) -> Rounds:
+    def _chunks(self, parity: int, rounds: Rounds) -> Rounds:
         """Every second chunk of every round."""
-        return Rounds(self.rounds.count, self.rounds.period, -(-(self.chunks - parity) // 2), 2 * self.chunk)
+        return replace(rounds, times=-(-(self.chunks - parity) // 2), pace=2 * self.chunk)
 
     def _sums(self, parity: int) -> int:
         return self.rooms.sums + parity * PAIR * self.layout.unit
@@ -149,40 +150,42 @@ class _Pass:
         if at > self.main:
             raise TooLate(f"forward {self.index}: inputs come in cycle {at}, not by {self.main}")
 
-    def _reduce(self) -> int:
+    def _reduce(self, rounds: Rounds) -> int:
         """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU."""
-        p, layout, layer, m = self.p, self.layout, self.layer, self.layout.machine
-        width, beats = layout.width, layout.unit // m.pe_rows
-        room, past = layer.own * m.pe_cols, layout.past("activations", self.index, 0)
-        done = [0] * PAIR
-        first = [0] * PAIR
+        p, layout, m = self.p, self.layout, self.layout.machine
+        beats, room = layout.unit // m.pe_rows, self.layer.own * m.pe_cols
+        ends = rounds.first + rounds.count == self.rounds.count
+        first, done = [0] * PAIR, [0] * PAIR
         for parity in range(min(2, self.chunks)):
-            some = self._chunks(parity)
-            ready = self.main + (parity + 1) * self.chunk - self.block + self.steps.last + width + m.fma_latency
-            reused = self.main + (parity + 2) * self.chunk + self.steps.last
-            for s in range(PAIR):
-                for beat in range(beats):
+            at = self.main + rounds.first * rounds.period + self.steps.last
+            ready = at + (parity + 1) * self.chunk - self.block + layout.width + m.fma_latency
+            some = self._chunks(parity, rounds)
+            alone = ends and parity == (self.chunks - 1) % 2  # nothing comes after the last chunk: it need not wait for gaps
+            for skipped, times in ((0, some.times - alone), (some.times - 1, int(alone))):
+                later, turns = skipped * some.pace, replace(some, times=times)
+                reused = at + (parity + 2) * self.chunk + later
+                for s, beat in product(range(PAIR if times else 0), range(beats)):
                     source = self._sums(parity) + s * layout.unit + beat * m.pe_rows
-                    moves = {"flip": self._flip(parity)}
-                    one = Halving(machine=m, rows=True, source=source, moves=moves)
-                    to = self.rooms.beats + s * room + parity * beats + beat
-                    at = one.emit(p, some, ready, to, {"stride": 2 * beats, "flip": PAIR * room}, before=reused)
-                    done[s] = max(done[s], at + (some.times - 1) * some.pace)
-                    first[s] = at if parity == 0 and beat == 0 else first[s]
-        end, late = 0, (self.rounds.count - 1) * self.rounds.period
-        for s in range(PAIR):
-            for position in range(layer.own):
-                source = self.rooms.beats + s * room + position * m.pe_cols
-                one = Halving(machine=m, rows=False, source=source, moves={"flip": PAIR * room}, flags=RELU)
-                to = layout.activations[self.index] + position * layout.batch + s
-                turn = 2 * (s * layer.own + position)
-                before = first[s] + 2 * self.rounds.period - 1
-                for rounds, ready in ((self.rounds.last, done[s] + late), (self.rounds.but_last, done[s])):
-                    slot, turn = REGISTER + turn % m.pe_registers, turn + 1
-                    if rounds.count == 0:
-                        continue
-                    at = one.emit(p, rounds, ready, 0, {}, slot=slot, before=before + ready - done[s])
-                    written = write_a(p, rounds, at, to, slot, step=PAIR, **past)
-                    p.lock(f"register {slot}", at - m.fma_latency, written - at + m.fma_latency, rounds)
-                    end = max(end, written + (rounds.count - 1) * rounds.period)
+                    one = Halving(machine=m, rows=True, source=source, moves={"flip": self._flip(parity)})
+                    to = self.rooms.beats + s * room + (2 * skipped + parity) * beats + beat
+                    moves = {"stride": 2 * beats, "flip": PAIR * room}
+                    summed = one.emit(p, turns, ready + later, to, moves, before=reused)
+                    done[s] = max(done[s], summed + (times - 1) * some.pace)
+                    first[s] = first[s] or summed
+        return max(self._columns(rounds, s, done[s], first[s] + 2 * rounds.period - 1) for s in range(PAIR))
+
+    def _columns(self, rounds: Rounds, s: int, ready: int, before: int) -> int:
+        """A sample's sums over columns, of words that are wanted before some cycle; returns when all rounds are done."""
+        p, layout, layer, m, end = self.p, self.layout, self.layer, self.layout.machine, 0
+        room = layer.own * m.pe_cols
+        for position in range(layer.own):
+            source = self.rooms.beats + s * room + position * m.pe_cols
+            one = Halving(machine=m, rows=False, source=source, moves={"flip": PAIR * room}, flags=RELU)
+            turn = 2 * (s * layer.own + position) + (rounds.first > 0)
+            slot = REGISTER + turn % m.pe_registers
+            at = one.emit(p, rounds, ready, 0, {}, slot=slot, before=before)
+            to = layout.activations[self.index] + position * layout.batch + s
+            written = write_a(p, rounds, at, to, slot, step=PAIR, **layout.past("activations", self.index, 0))
+            p.lock(f"register {slot}", at - m.fma_latency, written - at + m.fma_latency, rounds)
+            end = max(end, written + (rounds.count - 1) * rounds.period)
         return end
