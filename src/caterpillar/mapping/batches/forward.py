@@ -70,7 +70,9 @@ class _Pass:
         self.block = self.steps.cycles
         self.chunk = layout.unit // layout.outputs_a_block * self.block
         self.chunks = self.layer.padded // layout.unit
-        lead = (PAIR * (self.gather.cycles + 4) + 8) * (8 + lead) // 8
+        position = layout.machine.pe_cols * self.gather.spacing
+        first = position + (position if self.gather.in_turn else self.gather.cycles) + 16
+        lead = max(first, PAIR * (self.gather.cycles + 4) + 8 - self.steps.last) * (8 + lead) // 8
         period = max(self.chunks * self.chunk, lead + lead % 2)
         self.rounds = Rounds(layout.batch // PAIR, period)
         self.main = start + max(lead, self.rooms.stage - self.rooms.beats + 1)
@@ -124,7 +126,7 @@ class _Pass:
         return 0 if self.chunks % 2 == 0 else (-size if parity else size)
 
     def _inputs(self) -> None:
-        """The first pair's before all else, the others' beside the pair before."""
+        """The first pair's before all else, or just before they are first used; the others' beside the pair before."""
         p, layout, at = self.p, self.layout, self.start
         before = layout.layers[self.index - 2] if self.index > 1 else None
         own = before.own if before else 0
@@ -142,13 +144,19 @@ class _Pass:
         for s, one in enumerate(pair):
             at = max(at, one.stage_own(p, self.rounds, self.start, sample=s, step=PAIR))
         flip, past = PAIR * self.layer.positions, layout.past("inputs", self.index, 0)
-        for s, one in enumerate(pair):
-            puts = [Put("b", self.rooms.inputs + s, PAIR, {"flip": flip})]
-            if self.index == len(layout.layers) - 1:
-                puts.append(Put("a", layout.inputs[self.index] + s, layout.batch, {"step": PAIR, **past}))
-            at = one.emit(p, self.rounds, at, puts)
-        if at > self.main:
-            raise TooLate(f"forward {self.index}: inputs come in cycle {at}, not by {self.main}")
+        puts = [[Put("b", self.rooms.inputs + s, PAIR, {"flip": flip})] for s in range(PAIR)]
+        if self.index == len(layout.layers) - 1:
+            for s in range(PAIR):
+                puts[s].append(Put("a", layout.inputs[self.index] + s, layout.batch, {"step": PAIR, **past}))
+        sent: list[dict[int, int]] = [{} for _ in range(PAIR)]
+        turns = [(position, s) for position in range(self.layer.positions) for s in range(PAIR)]
+        if not self.gather.in_turn:
+            turns.sort(key=lambda turn: turn[1])
+        for position, s in turns:
+            at = pair[s].emit_position(p, self.rounds, at, puts[s], position, sent[s])
+            wanted = self.main + self.steps.at(position)
+            if at + 2 > wanted:
+                raise TooLate(f"forward {self.index}: inputs come in cycle {at + 2}, not by {wanted}")
 
     def _reduce(self, rounds: Rounds) -> int:
         """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU."""

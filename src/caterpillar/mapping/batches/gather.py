@@ -82,33 +82,48 @@ class Gather:
             ready = move_to_b(p, rounds, ready, at, self.stage + position, step=step, stride=stride, **past)
         return ready
 
-    def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put], *, before: int | None = None) -> int:
+    def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put]) -> int:
         """All positions, one after the other; own words are staged. Returns when the last is in place."""
-        m, sigma = self.layout.machine, self.spacing
-        columns, at, sent = m.pe_cols, earliest + self.from_ring, dict[int, int]()  # own words are read before
-        length = (columns - 1) * sigma + 1
+        at, sent = earliest, dict[int, int]()
         for position in range(self.layout.layers[self.index - 1].positions):
-            runs = self._runs(position)
-            needs: list[Need] = [("row_bus", 0, [loop(columns, sigma)]), ("rows", 0, [loop(length + 1, 1)])]
-            needs += [(f"mem_{put.memory}", length, []) for put in puts]
-            for kind, column, count in runs:
-                if kind == "own":
-                    turns = [loop(count, sigma)]
-                    needs += [(unit, column * sigma - 1, turns) for unit in ("mem_b", "sent")]
-                if kind in ("pass", "take"):
-                    own = position * columns + column - self._beats
-                    for beat in range(own, min(own + count, position * columns)):  # others come in time by themselves
-                        at = max(at, sent[beat] + beat_cycles(m) - (beat + self._beats) % columns * sigma)
-            at = p.free_from(needs, rounds, at, before=before)
-            for kind, column, count in runs:
-                self._run(p, rounds, at, kind, position, column, count)
-                sent |= {position * columns + c: at + c * sigma for c in range(column, column + count)}
-            p.lock("rows", at, length + 1, rounds)
-            for put in puts:
-                access = p.a if put.memory == "a" else p.b
-                access(WRITE, at + length, rounds, put.address + position * put.stride, ROW, **put.moves)
-            at += columns * sigma
+            at = self.emit_position(p, rounds, at, puts, position, sent)
         return at + 2
+
+    def emit_position(
+        self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put], position: int, sent: dict[int, int]
+    ) -> int:
+        """A position's word, behind those before it; returns two cycles before it is in place.
+
+        sent: when each beat so far came over the row buses; this position's are added.
+        """
+        m, sigma, at = self.layout.machine, self.spacing, earliest
+        columns, length = m.pe_cols, (m.pe_cols - 1) * sigma + 1
+        runs = self._runs(position)
+        needs: list[Need] = [("row_bus", 0, [loop(columns, sigma)]), ("rows", 0, [loop(length + 1, 1)])]
+        needs += [(f"mem_{put.memory}", length, []) for put in puts]
+        for kind, column, count in runs:
+            if kind == "own":
+                turns = [loop(count, sigma)]
+                needs += [(unit, column * sigma - 1, turns) for unit in ("mem_b", "sent")]
+                at = max(at, earliest + (column == 0))  # own words are read before
+            if kind in ("pass", "take"):
+                own = position * columns + column - self._beats
+                for beat in range(own, min(own + count, position * columns)):  # others come in time by themselves
+                    at = max(at, sent[beat] + beat_cycles(m) - (beat + self._beats) % columns * sigma)
+        at = p.free_from(needs, rounds, at)
+        for kind, column, count in runs:
+            self._run(p, rounds, at, kind, position, column, count)
+            sent |= {position * columns + c: at + c * sigma for c in range(column, column + count)}
+        p.lock("rows", at, length + 1, rounds)
+        for put in puts:
+            access = p.a if put.memory == "a" else p.b
+            access(WRITE, at + length, rounds, put.address + position * put.stride, ROW, **put.moves)
+        return at + columns * sigma
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether samples can take turns, position by position: what comes off the ring must be in the order it was sent."""
+        return not self.from_ring or self._beats % self.layout.machine.pe_cols == 0
 
     @property
     def _beats(self) -> int:

@@ -97,11 +97,14 @@ class Steps:
             found.append((first, self.count - first, first * self.width + idle))
         return found
 
+    def at(self, step: int) -> int:
+        """The cycle of a step."""
+        return next(at + (step - first) * self.width for first, count, at in self.runs if step < first + count)
+
     @property
     def last(self) -> int:
         """The cycle of the last step."""
-        _, count, at = self.runs[-1]
-        return at + (count - 1) * self.width
+        return self.at(self.count - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def update_rooms(layout: Layout, index: int) -> Rooms:
 
 def update_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
     """Layer `index` updated, and the inputs of layer index - 1 gathered; returns when both are done."""
-    for pause in range(1, 2 * layout.width + ATTEMPTS):
+    for pause in range(int(index > 2), 2 * layout.width + ATTEMPTS):  # own words go to the ring in pauses
         saved = p.save()
         try:
             with p.phase(f"update {index}", UPDATE):
