@@ -244,7 +244,7 @@ class _Pass:
             for position in range(self.before.own):
                 source = layout.activations[self.index - 1] + position * layout.batch + s
                 to, flip = rooms.gates + s * self.before.own + position, PAIR * self.before.own
-                gates[s][position] = move_to_b(p, rounds, self.main, source, to, flip, step=PAIR, **past)
+                gates[s][position] = move_to_b(p, rounds, self.main, source, to, flip=flip, step=PAIR, **past)
         self._sent: list[dict[int, int]] = [{} for _ in range(PAIR)]
         self._taken_until = self._sent_until = 0
         self._first_register = layout.width if self.chunks > 1 else 0  # others carry sums from chunk to chunk

@@ -173,7 +173,7 @@ class Gather:
             p.issue("row_bus", start, beats, row_from=FROM_PE, row_column=0, row_slot=ZERO, row_to=column)
 
 
-def move_to_b(p: Plan, rounds: Rounds, earliest: int, source: int, to: int, flip: int = 0, **moves: int) -> int:
+def move_to_b(p: Plan, rounds: Rounds, earliest: int, source: int, to: int, *, flip: int = 0, **moves: int) -> int:
     """A word from MEM A (moves: of Plan.a) to MEM B, while the FMA takes nothing from MEM A; returns when it is there."""
     at = p.free_from([("mem_a", 0, []), ("fma", 1, []), ("mem_b", 1, [])], rounds, earliest)
     p.a(READ, at, rounds, source, MEM_A, **moves)

@@ -1,17 +1,21 @@
 """The last layer, a sample a round: forward, softmax, backward, and its share of the gradient; then the update.
 
 A core works with the activations that it made; the cores' partial logits go round the ring, and every core adds them in
-the same order. A sample begins before the one before has ended, so every region of MEM B is there several times.
+the same order. A sample begins before the one before has ended, so every region of MEM B is there several times. In
+continuous propagation nothing waits for the output errors within the tick: samples go one by one beside the last update.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
+from caterpillar.mapping.batches.gather import move_to_b, write_a
 from caterpillar.mapping.batches.halving import KEPT, SENT, Halving
 from caterpillar.mapping.batches.layout import Layout
-from caterpillar.mapping.batches.plan import NoRoom, Plan, Rounds
+from caterpillar.mapping.batches.plan import Need, NoRoom, Plan, Rounds
+from caterpillar.mapping.batches.update import update_rooms
 from caterpillar.mapping.builder import READ, WRITE, loop
 from caterpillar.mapping.isa import (
     ACCUMULATOR,
@@ -24,6 +28,7 @@ from caterpillar.mapping.isa import (
     FROM_SOFTMAX,
     MEM_A,
     NEGATE,
+    NONE,
     ONE,
     RATE,
     REGISTER,
@@ -55,7 +60,7 @@ class Rooms(NamedTuple):
 
 
 def output_rooms(layout: Layout) -> Rooms:
-    """Where a sample keeps what in MEM B; a second sample lies `words` further."""
+    """Where a sample keeps what in MEM B, but for what is there before; a second sample lies `words` further."""
     layer, m = layout.layers[-1], layout.machine
     sizes = (len(layout.erring), layer.padded, layer.own * m.pe_cols, layer.own, layer.own * m.cores, layer.own)
     sizes = (*sizes, layer.padded)
@@ -65,6 +70,33 @@ def output_rooms(layout: Layout) -> Rooms:
 def output_places(layout: Layout) -> int:
     """Samples under way at a time."""
     return max(1, min(MOST_PLACES, layout.machine.pe_mem_b_bytes // 2 // output_rooms(layout).words))
+
+
+def goes_beside(layout: Layout) -> bool:
+    """Whether the last layer's samples can go beside the update of layer 1."""
+    words = update_rooms(layout, 1).words + output_rooms(layout).words
+    return bool(layout.delay[1]) and words <= layout.machine.pe_mem_b_bytes // 2 and _beside_registers(layout) > 0
+
+
+def _beside_registers(layout: Layout) -> int:
+    """Registers for the sums over cores, beside those of an update; 0 if they are too few."""
+    room = layout.machine.pe_registers - layout.width
+    return room if room >= min(layout.width, layout.machine.cores) else 0
+
+
+def output_additions(layout: Layout) -> int:
+    """What a sample takes of the FMA, at least."""
+    layer, m = layout.layers[-1], layout.machine
+    halved = layer.beats * max(1, m.pe_rows - 1) + layer.own * max(1, m.pe_cols - 1)
+    return 2 * layer.positions * layer.outputs + len(layout.erring) * layer.outputs + halved + layer.own * (m.cores + 1)
+
+
+def output_beside(p: Plan, layout: Layout, start: int) -> int:
+    """As output_pass, beside other work, but for the update; returns when the last sample is done."""
+    with p.phase(f"forward, backward {len(layout.layers)}", FORWARD, "collective"):
+        for sample in range(layout.batch):
+            start = _Samples(p, layout, start, 1 << 16, 1, first=sample, base=update_rooms(layout, 1).words).emit()
+    return start
 
 
 def output_pass(p: Plan, layout: Layout, start: int) -> int:
@@ -84,14 +116,14 @@ def output_pass(p: Plan, layout: Layout, start: int) -> int:
                 end = _Samples(p, layout, start, period, layout.batch, rooms).emit()
                 if end - start > rooms * period:
                     raise NoRoom("a later sample takes a room too early")
-            return _update(p, layout, end + (layout.batch - 1) * period)
+            return output_update(p, layout, end + (layout.batch - 1) * period)
         except NoRoom:
             p.restore(saved)
     raise NoRoom("the last layer finds no rhythm")
 
 
-def _update(p: Plan, layout: Layout, start: int) -> int:
-    """W <- W - (lr / b) G."""
+def output_update(p: Plan, layout: Layout, start: int) -> int:
+    """W <- W - (lr / b) G of the last layer."""
     layer, latency = layout.layers[-1], layout.machine.fma_latency
     words = layer.positions * layer.padded
     pace = next(n for n in range(3, 9) if len({0, 2 % n, (3 + latency) % n}) == 3)
@@ -114,23 +146,30 @@ class _Samples:
     period: int
     count: int
     places: int = 1
+    first: int = 0
+    base: int = 0
 
     def emit(self) -> int:
         """Returns when the first sample is done."""
         layout, layer = self.layout, self.layout.layers[-1]
-        self.rounds = Rounds(self.count, self.period, rooms=self.places)
-        self.rooms = output_rooms(layout)
-        self.moves = {"flip": self.rooms.words if self.places > 1 else 0}
+        self.rounds = Rounds(self.count, self.period, first=self.first, rooms=self.places)
+        self.rooms = Rooms(*(word + self.base for word in output_rooms(layout)))
+        self.size = self.rooms.words - self.base
+        self.beside = self.base > 0
+        self.registers = REGISTER + (layout.width if self.beside else 0)
+        self.moves = {"flip": self.size if self.places > 1 else 0}
         self.latency = layout.machine.fma_latency
         p, m = self.p, layout.machine
-        p.b(WRITE, self.start, Rounds(1, 0), 0, ZERO, [loop(self.places * self.rooms.words, 1, address=1)])
-        ready = self.start + self.places * self.rooms.words
+        if self.first == 0:
+            clear, once = [loop(self.places * self.size, 1, address=1)], Rounds(1, 0)
+            self.start = p.free_from([("mem_b", 0, clear)], once, self.start)
+            p.b(WRITE, self.start, once, self.base, ZERO, clear)
+            self.start += self.places * self.size
+        ready = self.start
         for number, (index, position) in enumerate(layout.erring):
-            source = layout.activations[index] + position * layout.batch
-            at = p.free_from([("mem_a", 0, []), ("mem_b", 1, [])], self.rounds, ready)
-            p.a(READ, at, self.rounds, source, MEM_A, step=1, **layout.past("activations", index, 0))
-            p.b(WRITE, at + 1, self.rounds, self.rooms.inputs + number, MEM_A, **self.moves)
-            ready = at + 2
+            source, to = layout.activations[index] + position * layout.batch, self.rooms.inputs + number
+            past = layout.past("activations", index, 0)
+            ready = move_to_b(p, self.rounds, ready, source, to, **self.moves, step=1, **past)
         ready = self._forward(ready)
         with p.account("collective"):
             for beat in range(layer.beats):
@@ -146,7 +185,7 @@ class _Samples:
         with p.account("backward"):
             end = self._backward(ready)
         with p.account("update"):
-            return max(end, self._gradient(ready))
+            return max(end, self._gradient(end if self.beside else ready))
 
     def _halving(self, source: int, *, rows: bool) -> Halving:
         return Halving(machine=self.layout.machine, rows=rows, source=source, moves=self.moves)
@@ -206,25 +245,25 @@ class _Samples:
     def _sum_cores(self, ready: int, pace: int, gathered: int, to: int) -> int:
         """Core c's into sum c mod width from +0, then those by halving."""
         p, m = self.p, self.layout.machine
-        width = min(self.layout.width, m.cores)
+        width, sums = min(self.layout.width, m.cores), self.registers if self.beside else ACCUMULATOR
         done = [0] * width
         for core in range(m.cores):
             k, since = core % width, ready + (m.cores - 1) * pace + 2
             at = p.free_from([("fma", 0, []), ("mem_b", -1, []), ("kept", -1, [])], self.rounds, max(done[k], since))
             self._load(at, gathered + core, KEPT)
-            c = ACCUMULATOR + k if core >= width else ZERO
-            self._fma(at, fma_a=KEPT, fma_b=ONE, fma_c=c, fma_to=ACCUMULATOR + k)
+            c = sums + k if core >= width else ZERO
+            self._fma(at, fma_a=KEPT, fma_b=ONE, fma_c=c, fma_to=sums + k)
             done[k] = at + self.latency
         half = 1 << (width - 1).bit_length()
         while half > 1:
             half //= 2
             for k in range(max(0, width - half)):
                 at = p.free_from([("fma", 0, [])], self.rounds, max(done[k], done[k + half]))
-                self._fma(at, fma_a=ACCUMULATOR + k + half, fma_b=ONE, fma_c=ACCUMULATOR + k, fma_to=ACCUMULATOR + k)
+                self._fma(at, fma_a=sums + k + half, fma_b=ONE, fma_c=sums + k, fma_to=sums + k)
                 done[k] = at + self.latency
             width = min(width, half)
         at = p.free_from([("fma", 0, []), ("mem_b", self.latency, [])], self.rounds, done[0])
-        self._fma(at, fma_a=ACCUMULATOR, fma_b=ONE, fma_c=ZERO)
+        self._fma(at, fma_a=sums, fma_b=ONE, fma_c=ZERO)
         p.b(WRITE, at + self.latency, self.rounds, to, RESULT, **self.moves)
         if at - ready > self.period:
             raise NoRoom("the accumulators are wanted by the next sample")
@@ -248,7 +287,7 @@ class _Samples:
             each = {"row_column": column, "row_slot": SENT, "row_to": TO_SOFTMAX}
             p.issue("row_bus", at + beat, self.rounds.loops, row_from=FROM_PE, **each)
         labels = [loop(self.count, self.period, softmax_label=1)]
-        p.issue("softmax", at + beats, labels, softmax_on=layer.outputs, softmax_label=0)
+        p.issue("softmax", at + beats, labels, softmax_on=layer.outputs, softmax_label=self.first)
         at += took
         p.lock("rows", at, spread + 2, self.rounds)
         each = [*self.rounds.loops, loop(beats, rows, row_address=1)]
@@ -261,11 +300,11 @@ class _Samples:
     def _backward(self, ready: int) -> int:
         """Own errors from the output errors: a chain over these for each own output, and ReLU's slope."""
         p, layer, rooms, layout = self.p, self.layout.layers[-1], self.rooms, self.layout
-        end, registers = ready, layout.machine.pe_registers
+        end, registers = ready, layout.machine.pe_registers - (self.registers - REGISTER)
         needs = [("fma", 0, []), ("mem_a", -1, []), ("mem_b", -1, []), ("sent", -1, [])]
-        gate = [("mem_b", -1, []), ("kept", -1, []), ("mem_a", self.latency, [])]
+        gate = [("mem_b", -1, []), ("kept", -1, []), *self._out]
         for number, (index, position) in enumerate(layout.erring):
-            at, sum_ = ready, REGISTER + number % registers
+            at, sum_ = ready, self.registers + number % registers
             if number >= registers:
                 ready = at = end
             row = layout.through(index if layout.direct else index + 1) + position * layer.padded
@@ -278,29 +317,45 @@ class _Samples:
                 if not last:
                     self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=c, fma_to=sum_)
             self._load(at, rooms.inputs + number, KEPT)
-            self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=sum_ if layer.outputs > 1 else ZERO,
-                      fma_flags=SLOPE, fma_gate=KEPT)  # fmt: skip
+            fields = {"fma_a": MEM_A, "fma_b": SENT, "fma_c": sum_ if layer.outputs > 1 else ZERO}
+            self._fma(at, **fields, fma_to=self._to(sum_), fma_flags=SLOPE, fma_gate=KEPT)
             to = layout.errors[index] + position * layout.batch
-            p.a(WRITE, at + self.latency, self.rounds, to, RESULT, step=1, **layout.past("errors", index, 0))
+            end = max(end, self._write(at, sum_, to, step=1, **layout.past("errors", index, 0)))
             if at - ready > self.period:
                 raise NoRoom("the registers are wanted by the next sample")
-            end = max(end, at + self.latency + 1)
         return end
 
+    @property
+    def _out(self) -> list[Need]:
+        """Beside other work a result waits in a register until MEM A's port is free; else it goes there as it comes out."""
+        return [] if self.beside else [("mem_a", self.latency, [])]
+
+    def _to(self, register: int) -> int:
+        return register if self.beside else NONE
+
+    def _write(self, at: int, register: int, to: int, **moves: int) -> int:
+        """The result of the FMA of cycle `at` to MEM A; returns when it is there."""
+        if self.beside:
+            return write_a(self.p, self.rounds, at + self.latency, to, register, **moves)
+        self.p.a(WRITE, at + self.latency, self.rounds, to, RESULT, **moves)
+        return at + self.latency + 1
+
     def _gradient(self, ready: int) -> int:
-        """G <- G + h d."""
+        """G <- G + h d; a first sample that goes by itself begins it."""
         p, layer, rooms, layout = self.p, self.layout.layers[-1], self.rooms, self.layout
         needs = [("fma", 0, []), ("mem_a", -1, []), ("mem_b", -1, []), ("mem_b", -1, [])]
-        needs += [("sent", -1, []), ("kept", -1, []), ("mem_a", self.latency, [])]
-        end = ready
-        for position in range(layer.positions):
-            for j in range(layer.outputs):
-                at = p.free_from(needs, self.rounds, ready + 1)
-                word = layout.gradient + position * layer.padded + j
+        needs += [("sent", -1, []), ("kept", -1, []), *self._out]
+        end, free = ready, [ready] * (layout.machine.pe_registers - (self.registers - REGISTER))
+        for position, j in product(range(layer.positions), range(layer.outputs)):
+            which = (position * layer.outputs + j) % len(free)
+            at = p.free_from(needs, self.rounds, max(ready, free[which] if self.beside else 0) + 1)
+            word = layout.gradient + position * layer.padded + j
+            c = ZERO if self.beside and self.first == 0 else MEM_A
+            if c == MEM_A:
                 p.a(READ, at - 1, self.rounds, word, MEM_A)
-                self._load(at, rooms.inputs + position, SENT)
-                self._load(at, rooms.errors + j, KEPT)
-                self._fma(at, fma_a=SENT, fma_b=KEPT, fma_c=MEM_A)
-                p.a(WRITE, at + self.latency, self.rounds, word, RESULT)
-                end = max(end, at + self.latency + 1)
+            self._load(at, rooms.inputs + position, SENT)
+            self._load(at, rooms.errors + j, KEPT)
+            self._fma(at, fma_a=SENT, fma_b=KEPT, fma_c=c, fma_to=self._to(self.registers + which))
+            free[which] = self._write(at, self.registers + which, word)
+            end = max(end, free[which])
         return end

@@ -147,7 +147,7 @@ class Plan(Builder):
 
     def restore(self, saved: Saved) -> None:
         """Forget what was issued since save."""
-        self._busy, self._end = saved.busy, saved.end
+        self._busy, self._end = {name: cycles.copy() for name, cycles in saved.busy.items()}, saved.end
         self._instructions, self._phases = list(saved.instructions), list(saved.phases)
 
     def steps(self, at: int, loops: Sequence[Loop], first: int, count: int, width: int, c: int, **fields: int) -> None:

@@ -46,9 +46,18 @@ def update_rooms(layout: Layout, index: int) -> Rooms:
     return Rooms(0, errors, errors + 2 * own)
 
 
-def update_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
-    """Layer `index` updated, and the inputs of layer index - 1 gathered; returns when both are done."""
-    for pause in range(int(index > 2), 2 * layout.width + ATTEMPTS):  # own words go to the ring in pauses
+def update_blocks(layout: Layout, index: int) -> int:
+    """Blocks of sums: between two of them the FMA can pause."""
+    return layout.layers[index - 1].rooms * layout.layers[index - 1].padded // layout.width
+
+
+def update_pass(p: Plan, layout: Layout, index: int, start: int, *, pause: int = 0) -> int:
+    """Layer `index` updated, and the inputs of layer index - 1 gathered; returns when both are done.
+
+    pause: cycles between blocks that are left to others, at least.
+    """
+    least = max(pause, int(index > 2))
+    for pause in range(least, least + 2 * layout.width + ATTEMPTS):  # own words go to the ring in pauses
         saved = p.save()
         try:
             with p.phase(f"update {index}", UPDATE):
