@@ -168,7 +168,9 @@ class _Pass:
             at = self.main + rounds.first * rounds.period + self.steps.last
             ready = at + (parity + 1) * self.chunk - self.block + layout.width + m.fma_latency
             some = self._chunks(parity, rounds)
-            alone = ends and parity == (self.chunks - 1) % 2  # nothing comes after the last chunk: it need not wait for gaps
+            alone = (
+                ends and parity == (self.chunks - 1) % 2
+            )  # nothing comes after the last chunk: it need not wait for gaps
             for skipped, times in ((0, some.times - alone), (some.times - 1, int(alone))):
                 later, turns = skipped * some.pace, replace(some, times=times)
                 reused = at + (parity + 2) * self.chunk + later

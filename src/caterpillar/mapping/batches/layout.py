@@ -206,7 +206,10 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
 
     hold("activations", 0, batch * layers[0].positions * machine.pe_cols, delay[1], 2)  # one arrives meanwhile
     activations = (0, *(take(hold("activations", i, layers[i - 1].own * batch, delay[i + 1])) for i in range(1, depth)))
-    errors = (0, *(take(hold("errors", i, layers[i - 1].own * batch, delay[i] - delay[i + 1])) for i in range(1, depth)))
+    errors = (
+        0,
+        *(take(hold("errors", i, layers[i - 1].own * batch, delay[i] - delay[i + 1])) for i in range(1, depth)),
+    )
     kept = delay[depth - 1] and take(hold("inputs", depth - 1, layers[-2].rooms * batch, delay[depth - 1]))
     rooms = [0, 0]
     for index in range(depth - 2 if kept else depth - 1, 0, -1):

@@ -9,23 +9,13 @@ from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.batches.backward import backward_pass, backward_rooms
 from caterpillar.mapping.batches.forward import forward_pass, forward_rooms
 from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout, make_layout
-from caterpillar.mapping.batches.output import (
-    goes_beside,
-    output_additions,
-    output_beside,
-    output_pass,
-    output_places,
-    output_rooms,
-    output_update,
-)
+from caterpillar.mapping.batches.output import output_pass, output_words, places_beside, updates_and_output
 from caterpillar.mapping.batches.plan import NoRoom, Plan
-from caterpillar.mapping.batches.update import update_blocks, update_pass, update_rooms
+from caterpillar.mapping.batches.update import update_pass, update_rooms
 from caterpillar.mapping.isa import FIFO_BEATS, QUEUES, MicroProgram, accumulators
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
-
-PAUSES = 5  # of how many lengths the best is taken
 
 
 def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -69,52 +59,26 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
 
 
 def _tick(layout: Layout) -> MicroProgram:
-    p, depth, at, beside = Plan(), len(layout.layers), 0, goes_beside(layout)
+    p, depth, at, beside = Plan(), len(layout.layers), 0, places_beside(layout)
     for index in range(1, depth):
         at = forward_pass(p, layout, index, at)
     at = at if beside else output_pass(p, layout, at)
     for index in range(depth - 1, 0, -1):
-        if index == min(2, depth - 1) and beside:
-            return p.program(_last_updates(p, layout, index, at))
         if index > 1 and not layout.direct:
             at = backward_pass(p, layout, index, at)
+        if beside and index == min(2, depth - 1):
+            return p.program(updates_and_output(p, layout, index, at))
         at = update_pass(p, layout, index, at)
     return p.program(at)
-
-
-def _last_updates(p: Plan, layout: Layout, index: int, start: int) -> int:
-    """Layers `index` .. 1 backward and updated, with the last layer beside the updates.
-
-    These pause as long between blocks as lets all end soonest.
-    """
-    blocks = sum(update_blocks(layout, one) for one in range(1, index + 1))
-    fewest, ends = -(-output_additions(layout) * layout.batch // blocks), dict[int, int]()
-    start = backward_pass(p, layout, index, start) if index > 1 else start
-    saved = p.save()
-
-    def both(pause: int) -> int:
-        p.restore(saved)
-        at = start
-        for one in range(index, 0, -1):
-            at = update_pass(p, layout, one, at, pause=pause)
-        return max(at, output_beside(p, layout, start))
-
-    for pause in range(max(0, fewest - 1), fewest + PAUSES):
-        ends[pause] = both(pause)
-    print(ends)
-    return output_update(p, layout, both(min(ends, key=lambda pause: ends[pause])))
 
 
 def mem_b_words(layout: Layout) -> int:
     """Words of MEM B that the greediest pass takes."""
     depth = len(layout.layers)
-    output = output_places(layout) * output_rooms(layout).words
     hidden = [forward_rooms(layout, index).words for index in range(1, depth)]
     hidden += [backward_rooms(layout, index).words for index in range(2, depth) if not layout.direct]
     hidden += [update_rooms(layout, index).words for index in range(1, depth)]
-    if goes_beside(layout):
-        output = update_rooms(layout, 1).words + output_rooms(layout).words
-    return max(output, *hidden)
+    return max(output_words(layout), *hidden)
 
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:

@@ -203,9 +203,7 @@ class _Pass:
         """Samples of turn `first` and on."""
         p, layout, each = self.p, self.layout, -(-self.batch // self.blocks)
         beats = layout.layers[0].positions * layout.machine.pe_cols
-        one = self._gather(
-            stage=self.rooms.stage, beat=first * each * beats, beat_step=each * beats, beat_stride=beats
-        )
+        one = self._gather(stage=self.rooms.stage, beat=first * each * beats, beat_step=each * beats, beat_stride=beats)
         start = self.main + first * self.turn
         staged = one.stage_own(p, rounds, start, sample=first * each, step=each, stride=1)
         put = Put("a", layout.inputs[self.index - 1] + first * each, self.batch, {"step": each, "stride": 1})
