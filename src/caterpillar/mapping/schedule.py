@@ -77,8 +77,8 @@ class Schedule:
     All cores run the same micro-program. In extra ticks (a pipeline's fill and drain) the inputs are +0, so every
     activation and update is. order: the order of sums, for the trainer. queues: the address registers, from 1.
     sample_beats: beats of core SRAM from one sample of a batch to the next, the first at beat 0; sram_beats: beats in
-    use. label_lag: ticks after which a batch's labels are wanted. arrival: the address register by which batches arrive in
-    core SRAM; 0: always at beat 0.
+    use. label_lag: ticks after which a batch's labels are wanted. arrival: the address register by which batches arrive
+    in core SRAM; 0: always at beat 0.
     """
 
     network: Network

@@ -185,7 +185,7 @@ class _Pass:
         return max(self._columns(rounds, s, done[s], first[s] + 2 * rounds.period - 1) for s in range(PAIR))
 
     def _columns(self, rounds: Rounds, s: int, ready: int, before: int) -> int:
-        """A sample's sums over columns, of words that are wanted before some cycle; returns when all rounds are done."""
+        """A sample's sums over columns, by cycle `before` in the first round; returns when all rounds are done."""
         p, layout, layer, m, end = self.p, self.layout, self.layer, self.layout.machine, 0
         room = layer.own * m.pe_cols
         for position in range(layer.own):

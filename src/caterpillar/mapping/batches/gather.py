@@ -122,7 +122,7 @@ class Gather:
 
     @property
     def in_turn(self) -> bool:
-        """Whether samples can take turns, position by position: what comes off the ring must be in the order it was sent."""
+        """Whether samples can take turns, position by position: off the ring comes what was sent first."""
         return not self.from_ring or self._beats % self.layout.machine.pe_cols == 0
 
     @property
@@ -174,7 +174,7 @@ class Gather:
 
 
 def move_to_b(p: Plan, rounds: Rounds, earliest: int, source: int, to: int, *, flip: int = 0, **moves: int) -> int:
-    """A word from MEM A (moves: of Plan.a) to MEM B, while the FMA takes nothing from MEM A; returns when it is there."""
+    """A word from MEM A (moves: of Plan.a) to MEM B, while the FMA takes none from MEM A; returns when it is there."""
     at = p.free_from([("mem_a", 0, []), ("fma", 1, []), ("mem_b", 1, [])], rounds, earliest)
     p.a(READ, at, rounds, source, MEM_A, **moves)
     p.b(WRITE, at + 1, rounds, to, MEM_A, flip=flip)

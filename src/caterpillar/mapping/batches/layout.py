@@ -8,13 +8,13 @@ inputs come in beats too, in order. The last layer is cut along its inputs: a co
 
 Samples are worked off in pairs: a weight is read once for two.
 
-A tick is a batch: all layers forward, then backward and updated. In continuous propagation layer l goes backward with the
-batch of delay[l] = 2 (L - l) ticks before: that is the distance which the rule has between the forward and the update of a
-batch in each layer, whatever the tick in which each is done. What a batch leaves behind then waits in stretches that
-address registers move through.
+A tick is a batch: all layers forward, then backward and updated. In continuous propagation layer l goes backward with
+the batch of delay[l] = 2 (L - l) ticks before: so far apart are a batch's forward and update of a layer in the rule,
+whatever the tick in which each is done. What a batch leaves behind waits in stretches of memory that address registers
+step through.
 
-Fixed matrices lie behind the weights: fa's like W_l; dfa's as the last layer's weights do, B_l in place of W_L: a lane has
-the rows of the own outputs of layer l that it keeps.
+Fixed matrices lie behind the weights: fa's like W_l; dfa's as the last layer's weights do, B_l in place of W_L: a lane
+has the rows of the own outputs of layer l that it keeps.
 """
 
 from __future__ import annotations
@@ -185,60 +185,74 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
         mem_b_words=0,
     )
     layers = _layers(network, draft)
-    depth, address = len(layers), layers[-1].address + layers[-1].positions * layers[-1].padded
-
-    def take(words: int) -> int:
-        nonlocal address
-        address += words
-        return address - words
-
-    fixed = tuple(take(words) if words else None for words in _fixed_words(layers, rule))
+    depth, a = len(layers), _Regions(layers[-1].address + layers[-1].positions * layers[-1].padded)
+    fixed = tuple(a.take(words) if words else None for words in _fixed_words(layers, rule))
     delay = (0, *(2 * (depth - index) if rule == "mbcp" else 0 for index in range(1, depth + 1)))
-    registers, queues = dict[tuple[Held, int], int](), list[Queue]()
-
-    def hold(what: Held, index: int, words: int, ticks: int, slots: int = 1) -> int:
-        """Words that wait for some ticks; returns how many it takes."""
-        if ticks:
-            queue = Queue(words=words, slots=ticks + slots)
-            queues.extend([] if queue in queues else [queue])
-            registers[what, index] = queues.index(queue) + 1
-        return words * (ticks + slots)
-
-    hold("activations", 0, batch * layers[0].positions * machine.pe_cols, delay[1], 2)  # one arrives meanwhile
-    activations = (0, *(take(hold("activations", i, layers[i - 1].own * batch, delay[i + 1])) for i in range(1, depth)))
-    errors = (
-        0,
-        *(take(hold("errors", i, layers[i - 1].own * batch, delay[i] - delay[i + 1])) for i in range(1, depth)),
-    )
-    kept = delay[depth - 1] and take(hold("inputs", depth - 1, layers[-2].rooms * batch, delay[depth - 1]))
-    rooms = [0, 0]
-    for index in range(depth - 2 if kept else depth - 1, 0, -1):
-        side = (depth - 1 - index) % 2
-        rooms[side] = max(rooms[side], layers[index - 1].rooms * batch)
+    if delay[1]:
+        a.wait("activations", 0, batch * layers[0].positions * machine.pe_cols, delay[1] + 2)  # one arrives meanwhile
+    own = [0, *(layer.own * batch for layer in layers[:-1])]
+    activations = [a.hold("activations", index, own[index], delay[index + 1]) for index in range(1, depth)]
+    errors = [a.hold("errors", index, own[index], delay[index] - delay[index + 1]) for index in range(1, depth)]
     rest = layers[-1].positions * layers[-1].padded
-    shared = address + sum(rooms) + rest > machine.pe_sram_words
-    if shared:
-        rooms = [max(rooms), 0]
-    sides = [take(words) for words in rooms]
-    if shared:
-        sides[1] = sides[0]
-    inputs = [0, *(sides[(depth - 1 - index) % 2] for index in range(1, depth))]
-    inputs[-1] = kept or inputs[-1]
-    gradient = take(rest)
+    inputs, shared = _inputs(a, layers, batch, delay, machine.pe_sram_words - rest)
     return replace(
         draft,
         layers=layers,
-        activations=activations,
-        errors=errors,
-        inputs=tuple(inputs),
-        gradient=gradient,
+        activations=(0, *activations),
+        errors=(0, *errors),
+        inputs=(0, *inputs),
+        gradient=a.take(rest),
         fixed=fixed,
         delay=delay,
-        registers=registers,
-        queues=tuple(queues),
+        registers=a.registers,
+        queues=tuple(a.queues),
         shared=shared,
-        mem_a_words=address,
+        mem_a_words=a.end,
     )
+
+
+class _Regions:
+    """Hands out MEM A's words, and address registers for what waits in several stretches."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.registers: dict[tuple[Held, int], int] = {}
+        self.queues: list[Queue] = []
+
+    def take(self, words: int) -> int:
+        """The first of so many words."""
+        self.end += words
+        return self.end - words
+
+    def hold(self, what: Held, index: int, words: int, ticks: int) -> int:
+        """The same for words that wait for some ticks."""
+        return self.take(self.wait(what, index, words, ticks + 1) if ticks else words)
+
+    def wait(self, what: Held, index: int, words: int, slots: int) -> int:
+        """The words of so many stretches, which an address register steps through; equal ones have the same."""
+        queue = Queue(words=words, slots=slots)
+        if queue not in self.queues:
+            self.queues.append(queue)
+        self.registers[what, index] = self.queues.index(queue) + 1
+        return words * slots
+
+
+def _inputs(
+    a: _Regions, layers: tuple[LayerLayout, ...], batch: int, delay: tuple[int, ...], end: int
+) -> tuple[list[int], bool]:
+    """Where the gathered inputs of layers 1 .. L - 1 lie, in MEM A's words before `end`; whether they share one room.
+
+    Those of layer L - 1 wait for its update, if it is in a later tick: they have a room of their own.
+    """
+    rooms, alive = [layer.rooms * batch for layer in layers[:-1]], len(layers) - 1
+    waiting = [a.hold("inputs", alive, rooms.pop(), delay[alive])] if delay[alive] else []
+    sides = [max(rooms[::-2], default=0), max(rooms[-2::-2], default=0)]  # layers take turns
+    shared = a.end + sum(sides) > end
+    first = a.take(max(sides))
+    second = first if shared else a.take(min(sides))
+    if sides[1] > sides[0]:
+        first, second = second, first
+    return [*((first, second) * alive)[: len(rooms)][::-1], *waiting], shared
 
 
 def _fixed_words(layers: tuple[LayerLayout, ...], rule: str) -> list[int]:

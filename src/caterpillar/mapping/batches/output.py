@@ -14,7 +14,7 @@ from caterpillar.mapping.builder import READ, WRITE, loop
 from caterpillar.mapping.isa import FORWARD, MEM_A, NEGATE, RATE, REGISTER, RESULT, UPDATE, ZERO
 
 MOST_PLACES = 4
-PAUSES = 6  # of how many lengths the best is taken
+PAUSES = 6  # lengths that are tried, at most
 
 
 def output_words(layout: Layout) -> int:
@@ -62,18 +62,23 @@ def updates_and_output(p: Plan, layout: Layout, index: int, start: int) -> int:
     The updates pause between blocks for as long as lets all end soonest.
     """
     blocks = sum(update_blocks(layout, one) for one in range(1, index + 1))
-    fewest, ends, saved = _additions(layout) * layout.batch // blocks, dict[int, int](), p.save()
-
-    def both(pause: int) -> int:
-        p.restore(saved)
-        at = start
-        for one in range(index, 0, -1):
-            at = update_pass(p, layout, one, at, pause=pause)
-        return max(at, _beside(p, layout, start))
-
+    fewest, saved, best, soonest = _additions(layout) * layout.batch // blocks, p.save(), None, 0
     for pause in range(fewest, fewest + PAUSES):
-        ends[pause] = both(pause)
-    return output_update(p, layout, both(min(ends, key=lambda pause: ends[pause])))
+        p.restore(saved)
+        try:
+            at = start
+            for one in range(index, 0, -1):
+                at = update_pass(p, layout, one, at, pause=pause)
+            end = max(at, _beside(p, layout, start))
+        except NoRoom:
+            continue
+        if best and end >= soonest:
+            break
+        best, soonest = p.save(), end
+    if best is None:
+        raise NoRoom("the last layer finds no place beside the last updates")
+    p.restore(best)
+    return output_update(p, layout, soonest)
 
 
 def _beside(p: Plan, layout: Layout, start: int) -> int:

@@ -15,6 +15,7 @@ from caterpillar.mapping.builder import PORTS, Builder, ScheduleError, loop
 from caterpillar.mapping.isa import Instruction, Loop, Phase
 
 HORIZON = 1 << 14  # cycles after which a search gives up
+WINDOW = 64  # cycles that are looked at together
 
 Need = tuple[str, int, Sequence[Loop]]  # a unit (or lock), when, relative to the time sought, and inner loops
 
@@ -127,9 +128,13 @@ class Plan(Builder):
         if any(len(np.unique(cycles)) < len(cycles) for _, cycles in wanted):
             raise NoRoom(f"the next round comes too early, after {rounds.period} cycles")
         last = earliest + HORIZON if before is None else before
-        for time in range(earliest, last):
-            if self._all_free(wanted, time):
-                return time
+        time, window = earliest, 4
+        while time < last:
+            times = np.arange(time, min(time + window, last))
+            free = self._all_free(wanted, times)
+            if free.any():
+                return int(times[free.argmax()])
+            time, window = time + window, min(4 * window, WINDOW)
         raise NoRoom(f"no free place in cycles {earliest} to {last}")
 
     def lock(self, name: str, start: int, cycles: int, rounds: Rounds) -> None:
@@ -194,22 +199,28 @@ class Plan(Builder):
         for later, outer, further in rounds.split(**steps):
             self.memory_b(op, start + later, [*outer, *inner], address + further, slot, mode=mode, offset=offset)
 
-    def _all_free(self, wanted: list[tuple[str, NDArray[np.int64]]], time: int) -> bool:
-        shared: list[NDArray[np.int64]] = []
+    def _all_free(self, wanted: list[tuple[str, NDArray[np.int64]]], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """At which of the times all is free. Two accesses of MEM B in a cycle want both ports."""
+        free, ports = np.ones(len(times), np.bool_), list[NDArray[np.int64]]()
         for unit, cycles in wanted:
-            at = cycles + time
+            if not free.any():
+                break
             if unit != "mem_b":
-                if not self._is_free(unit, at):
-                    return False
+                free &= self._free_at(unit, cycles, times)
                 continue
-            free = [self._is_free(port, at) for port in PORTS]
-            if not any(free) or (not all(free) and any(np.isin(at, other).any() for other in shared)):
-                return False
-            shared.append(at)
-        return True
+            one, other = (self._free_at(port, cycles, times) for port in PORTS)
+            free &= one & other if any(np.isin(cycles, taken).any() for taken in ports) else one | other
+            ports.append(cycles)
+        return free
 
-    def _is_free(self, name: str, cycles: NDArray[np.int64]) -> bool:
-        return name not in self._busy or self._free(name, cycles)
+    def _free_at(self, name: str, cycles: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if name not in self._busy:
+            return np.ones(len(times), np.bool_)
+        at = cycles[:, None] + times
+        missing = int(at.max()) + 1 - len(self._busy[name])
+        if missing > 0:
+            self._busy[name] = np.concatenate([self._busy[name], np.zeros(missing, np.bool_)])
+        return np.logical_not(np.any(self._busy[name][at], axis=0))
 
     def _take(self, name: str, cycles: NDArray[np.int64]) -> None:
         self._busy.setdefault(name, np.zeros(1024, np.bool_))

@@ -269,7 +269,7 @@ class Samples:
 
     @property
     def _out(self) -> list[Need]:
-        """Beside other work a result waits in a register until MEM A's port is free; else it goes there as it comes out."""
+        """Beside other work a result waits in a register for MEM A's port; else it goes there as it comes out."""
         return [] if self.beside else [("mem_a", self.latency, [])]
 
     def _to(self, register: int) -> int:
