@@ -72,8 +72,9 @@ class _Pass:
         self.chunks = self.layer.padded // layout.unit
         position = layout.machine.pe_cols * self.gather.spacing
         first = position + (position if self.gather.in_turn else self.gather.cycles) + 16
-        lead = max(first, PAIR * (self.gather.cycles + 4) + 8 - self.steps.last) * (8 + lead) // 8
-        period = max(self.chunks * self.chunk, lead + lead % 2)
+        whole = PAIR * (self.gather.cycles + 4) + 8
+        lead = max(first, whole - self.steps.last) * (8 + lead) // 8
+        period = max(self.chunks * self.chunk, lead + lead % 2, whole)
         self.rounds = Rounds(layout.batch // PAIR, period)
         self.main = start + max(lead, self.rooms.stage - self.rooms.beats + 1)
 
@@ -83,7 +84,12 @@ class _Pass:
         self._multiply()
         with self.p.account("collective"):
             self._inputs()
-            return max(self._reduce(some) for some in (self.rounds.last, self.rounds.but_last) if some.count)
+            end, written = self._reduce(self.rounds.last, [1 << 62] * PAIR)
+            if self.rounds.but_last.count == 0:
+                return end
+            # the last round takes the room of the last but two
+            until = [at - (self.rounds.count - 3) * self.rounds.period for at in written]
+            return max(end, self._reduce(self.rounds.but_last, until)[0])
 
     def _multiply(self) -> None:
         """Blocks of outputs, one position after the other: each weight twice, for the two samples of a pair."""
@@ -157,20 +163,24 @@ class _Pass:
             wanted = self.main + self.steps.at(position)
             if at + 2 > wanted:
                 raise TooLate(f"forward {self.index}: inputs come in cycle {at + 2}, not by {wanted}")
+        if at > self.start + self.rounds.period:
+            raise NoRoom(f"forward {self.index}: the next pair's inputs come too early")
 
-    def _reduce(self, rounds: Rounds) -> int:
-        """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU."""
+    def _reduce(self, rounds: Rounds, until: list[int]) -> tuple[int, list[int]]:
+        """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU.
+
+        until: when each sample's room is taken, as said of the first round. Returns when all is done, and when each
+        sample's room gets its first word.
+        """
         p, layout, m = self.p, self.layout, self.layout.machine
         beats, room = layout.unit // m.pe_rows, self.layer.own * m.pe_cols
         ends = rounds.first + rounds.count == self.rounds.count
-        first, done = [0] * PAIR, [0] * PAIR
+        first, done = [1 << 62] * PAIR, [0] * PAIR
         for parity in range(min(2, self.chunks)):
             at = self.main + rounds.first * rounds.period + self.steps.last
             ready = at + (parity + 1) * self.chunk - self.block + layout.width + m.fma_latency
             some = self._chunks(parity, rounds)
-            alone = (
-                ends and parity == (self.chunks - 1) % 2
-            )  # nothing comes after the last chunk: it need not wait for gaps
+            alone = ends and parity == (self.chunks - 1) % 2  # after the last chunk no gap has to be waited for
             for skipped, times in ((0, some.times - alone), (some.times - 1, int(alone))):
                 later, turns = skipped * some.pace, replace(some, times=times)
                 reused = at + (parity + 2) * self.chunk + later
@@ -181,8 +191,9 @@ class _Pass:
                     moves = {"stride": 2 * beats, "flip": PAIR * room}
                     summed = one.emit(p, turns, ready + later, to, moves, before=reused)
                     done[s] = max(done[s], summed + (times - 1) * some.pace)
-                    first[s] = first[s] or summed
-        return max(self._columns(rounds, s, done[s], first[s] + 2 * rounds.period - 1) for s in range(PAIR))
+                    first[s] = min(first[s], summed - 1)
+        limits = [min(at + 2 * rounds.period, end) for at, end in zip(first, until, strict=True)]
+        return max(self._columns(rounds, s, done[s], limits[s]) for s in range(PAIR)), first
 
     def _columns(self, rounds: Rounds, s: int, ready: int, before: int) -> int:
         """A sample's sums over columns, by cycle `before` in the first round; returns when all rounds are done."""
