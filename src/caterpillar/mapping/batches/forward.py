@@ -12,7 +12,7 @@ from caterpillar.mapping.batches.plan import NoRoom, Plan, Rounds, Steps
 from caterpillar.mapping.builder import READ, WRITE, loop
 from caterpillar.mapping.isa import ACCUMULATOR, FORWARD, LATCH, MEM_A, REGISTER, RELU, RESULT, ZERO
 
-ATTEMPTS, LEADS = 60, 24
+ATTEMPTS, LEADS = 60, 48  # leads: in sixteenths of the least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ def forward_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
         except NoRoom as short:
             p.restore(saved)
             longer = isinstance(short, TooLate) and lead < LEADS
-            lead, gap = (lead + 2, gap) if longer else (0, gap + max(1, gap // 6))
+            lead, gap = (lead + max(1, lead // 3), gap) if longer else (0, gap + max(1, gap // 6))
     raise NoRoom(f"forward {index}: no gap is wide enough")
 
 
@@ -73,8 +73,9 @@ class _Pass:
         position = layout.machine.pe_cols * self.gather.spacing
         first = position + (position if self.gather.in_turn else self.gather.cycles) + 16
         whole = PAIR * (self.gather.cycles + 4) + 8
-        lead = max(first, whole - self.steps.last) * (8 + lead) // 8
-        period = max(self.chunks * self.chunk, lead + lead % 2, whole)
+        longer = whole * lead // 16
+        lead = max(first, whole - self.steps.last) + longer
+        period = max(self.chunks * self.chunk, whole + longer, lead + lead % 2)
         self.rounds = Rounds(layout.batch // PAIR, period)
         self.main = start + max(lead, self.rooms.stage - self.rooms.beats + 1)
 
@@ -164,7 +165,7 @@ class _Pass:
             if at + 2 > wanted:
                 raise TooLate(f"forward {self.index}: inputs come in cycle {at + 2}, not by {wanted}")
         if at > self.start + self.rounds.period:
-            raise NoRoom(f"forward {self.index}: the next pair's inputs come too early")
+            raise TooLate(f"forward {self.index}: the next pair's inputs come too early")
 
     def _reduce(self, rounds: Rounds, until: list[int]) -> tuple[int, list[int]]:
         """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU.

@@ -18,9 +18,8 @@ from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
 
-def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
-    """The micro-program of a batch. Raises UsageError for what this mapping cannot do."""
-    rule = program.rule.removesuffix(str(program.batch))
+def place_batches(program: Program, machine: Machine, rule: str) -> Schedule | Infeasible:
+    """The micro-program of a batch of mbgd, fa, dfa or mbcp. Raises UsageError for what this mapping cannot do."""
     if program.batch % PAIR:
         raise UsageError(f"--batch must be 1 or even for a simulation, got {program.batch}")
     if machine.fma_latency < PAIR:
