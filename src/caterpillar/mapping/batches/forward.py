@@ -12,7 +12,7 @@ from caterpillar.mapping.batches.plan import NoRoom, Plan, Rounds, Steps
 from caterpillar.mapping.builder import READ, WRITE, loop
 from caterpillar.mapping.isa import ACCUMULATOR, FORWARD, LATCH, MEM_A, REGISTER, RELU, RESULT, ZERO
 
-ATTEMPTS, LEADS = 60, 48  # leads: in sixteenths of the least
+ATTEMPTS, LEADS = 60, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def forward_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
     blocks = layer.padded // layout.outputs_a_block
     additions = layer.beats * max(1, m.pe_rows - 1) + layer.own * max(1, m.pe_cols - 1)
     gap = -(-PAIR * additions // blocks)
-    lead = 0
+    lead, leads, longer = 0, 0, Gather(layout=layout, index=index).cycles // 16
     for _ in range(ATTEMPTS):
         saved = p.save()
         try:
@@ -55,8 +55,10 @@ def forward_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
                 return _Pass(p, layout, index, start, gap, lead).emit()
         except NoRoom as short:
             p.restore(saved)
-            longer = isinstance(short, TooLate) and lead < LEADS
-            lead, gap = (lead + max(1, lead // 3), gap) if longer else (0, gap + max(1, gap // 6))
+            if isinstance(short, TooLate) and leads < LEADS:
+                lead, leads = lead + short.cycles + leads * longer, leads + 1
+            else:
+                lead, leads, gap = 0, 0, gap + max(1, gap // 6)
     raise NoRoom(f"forward {index}: no gap is wide enough")
 
 
@@ -73,9 +75,9 @@ class _Pass:
         position = layout.machine.pe_cols * self.gather.spacing
         first = position + (position if self.gather.in_turn else self.gather.cycles) + 16
         whole = PAIR * (self.gather.cycles + 4) + 8
-        longer = whole * lead // 16
-        lead = max(first, whole - self.steps.last) + longer
-        period = max(self.chunks * self.chunk, whole + longer, lead + lead % 2)
+        period = max(self.chunks * self.chunk, whole + lead)
+        lead += max(first, whole - self.steps.last)
+        period = max(period, lead + lead % 2)
         self.rounds = Rounds(layout.batch // PAIR, period)
         self.main = start + max(lead, self.rooms.stage - self.rooms.beats + 1)
 
@@ -159,13 +161,13 @@ class _Pass:
         turns = [(position, s) for position in range(self.layer.positions) for s in range(PAIR)]
         if not self.gather.in_turn:
             turns.sort(key=lambda turn: turn[1])
+        late = 0
         for position, s in turns:
             at = pair[s].emit_position(p, self.rounds, at, puts[s], position, sent[s])
-            wanted = self.main + self.steps.at(position)
-            if at + 2 > wanted:
-                raise TooLate(f"forward {self.index}: inputs come in cycle {at + 2}, not by {wanted}")
-        if at > self.start + self.rounds.period:
-            raise TooLate(f"forward {self.index}: the next pair's inputs come too early")
+            late = max(late, at + 2 - self.main - self.steps.at(position))
+        late = max(late, at - self.start - self.rounds.period)  # the next pair's come in the next round
+        if late > 0:
+            raise TooLate(f"forward {self.index}: inputs come {late} cycles too late", late)
 
     def _reduce(self, rounds: Rounds, until: list[int]) -> tuple[int, list[int]]:
         """Sums over rows, chunk by chunk; then, of all the panel's beats, over columns; ReLU.

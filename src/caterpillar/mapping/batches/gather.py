@@ -25,7 +25,11 @@ SENT = LATCH + 2
 
 
 class TooLate(NoRoom):
-    """What a pass begins with needs a longer lead."""
+    """What a pass begins with needs a longer lead, by some cycles as far as is known."""
+
+    def __init__(self, message: str, cycles: int = 0) -> None:
+        super().__init__(message)
+        self.cycles = cycles
 
 
 @dataclass(frozen=True, slots=True)
