@@ -93,9 +93,13 @@ def test_a_queue_that_is_too_short() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (mbcp(4), "--rule must be one of sgd, fa, dfa, cp with --batch 1, or mbgd, for a simulation, got 'mbcp4'"),
+        (
+            replace(mbcp(4), name="mine"),
+            "--rule must be one of sgd, mbgd, fa, dfa, cp, mbcp for a simulation, got 'mine4'",
+        ),
+        (mbcp(4, momentum=0.9, remedy="spike"), "--momentum must be 0 for a simulation"),
         (cp(momentum=0.9), "--momentum must be 0 for a simulation"),
-        (dfa(8), "--rule must be one of sgd, fa, dfa, cp with --batch 1, or mbgd, for a simulation, got 'dfa8'"),
+        (dfa(3), "--batch must be 1 or even for a simulation, got 3"),
         (sgd(momentum=0.9), "--momentum must be 0 for a simulation"),
     ],
 )

@@ -14,12 +14,12 @@ from caterpillar.datasets import Samples
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import cp, dfa, fa, sgd
+from caterpillar.rules import cp, dfa, fa, mbcp, mbgd, sgd
 from caterpillar.simulate import simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
 
-RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa(), "cp": cp()}
+RULES = {"sgd": sgd(), "mbgd": mbgd(1), "fa": fa(), "dfa": dfa(), "cp": cp(), "mbcp": mbcp(1)}
 MACHINES = st.builds(
     Machine,
     name=st.just("random"),
@@ -48,7 +48,7 @@ def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int
     *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
     start = initial_state(program, how)
     visits = np.concatenate([shuffled(seed, epoch, samples) for epoch in range(1, epochs + 1)])
-    fixed = () if rule in ("sgd", "cp") else tuple(b if b.size else None for b in start.feedback)
+    fixed = () if rule not in ("fa", "dfa") else tuple(b if b.size else None for b in start.feedback)
     run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate, feedback=fixed)
     for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
         assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
@@ -64,7 +64,7 @@ def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int
 )
 def test_on_random_machines_and_networks(machine: Machine, sizes: list[int], rule: str, seed: int) -> None:
     # the trainer's pipeline drains after each epoch, the machine's at the end of a run
-    epochs = 1 if rule == "cp" else 2
+    epochs = 1 if rule in ("cp", "mbcp") else 2
     try:
         agree(Network.mlp(*sizes), machine, rule, 6, seed, epochs)
     except UsageError as error:

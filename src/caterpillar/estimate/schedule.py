@@ -103,7 +103,9 @@ def _share(events: Counters, kinds: int) -> Counters:
 def _events(one: Instruction, machine: Machine) -> Counters:
     """Events of an instruction's issues on all cores. A field that loops step is taken issue by issue."""
     stepped = {name for loop in one.loops for name, stride in loop.strides if stride}
-    fields = dict(one.fields)
+    fields = {name: value for name, value in one.fields if name in _COUNTED[one.unit]}
+    if _columns_alone(one, fields):
+        stepped.discard("row_to")
     if one.unit == "softmax" or not stepped & _COUNTED[one.unit]:
         return _of(machine, one.unit, tuple(sorted(fields.items()))) * one.issues
     names = sorted(stepped & _COUNTED[one.unit])
@@ -112,6 +114,12 @@ def _events(one: Instruction, machine: Machine) -> Counters:
     for values in zip(*columns, strict=True):
         total += _of(machine, one.unit, tuple(sorted((fields | dict(zip(names, values, strict=True))).items())))
     return total
+
+
+def _columns_alone(one: Instruction, fields: dict[str, int]) -> bool:
+    """Whether all its issues go to columns of PEs: which column does not matter."""
+    steps = ((loop.count - 1) * dict(loop.strides).get("row_to", 0) for loop in one.loops)
+    return fields.get("row_to", -1) + sum(min(0, step) for step in steps) >= 0
 
 
 # Fields that decide which events an issue is; loops that step them are rare and short.

@@ -177,9 +177,14 @@ class Builder:
             busy = np.concatenate([busy, np.zeros_like(busy)])
         self._busy[unit] = busy
         taken = cycles[busy[cycles]]
-        if len(taken) or (len(cycles) > 1 and len(np.unique(cycles)) < len(cycles)):
+        if len(taken) or repeats(cycles):
             raise ScheduleError(f"two issues on {unit} in cycle {taken[0] if len(taken) else '?'}")
         busy[cycles] = True
+
+
+def repeats(cycles: NDArray[np.int64]) -> bool:
+    """Whether a cycle is there twice. Most loops go on in time, and need no sorting."""
+    return not (cycles[1:] > cycles[:-1]).all() and len(np.unique(cycles)) < len(cycles)
 
 
 def _clipped(phases: Sequence[Phase]) -> tuple[Phase, ...]:
@@ -204,4 +209,4 @@ def _renamed(loops: Sequence[Loop], prefix: str) -> list[Loop]:
     ]
 
 
-__all__ = ["READ", "WRITE", "WRITE_GROUP", "Builder", "ScheduleError", "loop"]
+__all__ = ["READ", "WRITE", "WRITE_GROUP", "Builder", "ScheduleError", "loop", "repeats"]

@@ -18,7 +18,8 @@ from caterpillar.mapping.sum_order import sum_order
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
-RULES = ("sgd", "fa", "dfa", "cp")
+RULES = ("sgd", "mbgd", "fa", "dfa", "cp", "mbcp")
+SINGLE = {"mbgd": "sgd", "mbcp": "cp"}  # what these are with a batch of one sample
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -33,11 +34,15 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
                 f" got {machine.pe_sram_word_bits}"
             )
         return place_paper(program, machine)
-    if program.rule == "cp":
-        return place_pipeline(program, machine)
     if program.batch > 1:
-        return place_batches(program, machine)
-    return _fastest(program, machine)
+        return place_batches(program, machine, rule_of(program))
+    program = replace(program, rule=SINGLE.get(program.rule, program.rule))
+    return place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
+
+
+def rule_of(program: Program) -> str:
+    """The rule's name without its batch."""
+    return program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
 
 
 def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -85,10 +90,8 @@ def sample_beats(layout: Layout, machine: Machine) -> int:
 
 
 def _check_supported(program: Program, machine: Machine) -> None:
-    if program.rule not in (*RULES, f"mbgd{program.batch}"):
-        raise UsageError(
-            f"--rule must be one of {', '.join(RULES)} with --batch 1, or mbgd, for a simulation, got {program.rule!r}"
-        )
+    if rule_of(program) not in RULES:
+        raise UsageError(f"--rule must be one of {', '.join(RULES)} for a simulation, got {program.rule!r}")
     if any(isinstance(op, Update) and op.momentum for op in program.ops):
         raise UsageError("--momentum must be 0 for a simulation")
     if program.network.activation != "relu":

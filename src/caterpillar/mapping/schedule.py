@@ -78,7 +78,8 @@ class Schedule:
     activation and update is. order: the order of sums, for the trainer. queues: the address registers, from 1.
     sample_beats: beats of core SRAM from one sample of a batch to the next, the first at beat 0; sram_beats: beats in
     use. scaled_lag: ticks after which a sample comes once more, times the learning rate, to the second half of those
-    beats; 0: it does not. label_lag: ticks after which a batch's labels are wanted.
+    beats; 0: it does not. label_lag: ticks after which a batch's labels are wanted. arrival: the address register by
+    which batches arrive in core SRAM; 0: always at beat 0.
     """
 
     network: Network
@@ -97,6 +98,7 @@ class Schedule:
     sram_beats: int
     scaled_lag: int = 0
     label_lag: int = 0
+    arrival: int = 0
     macs_per_sample: int
 
     def ticks(self, samples: int) -> list[MicroProgram]:

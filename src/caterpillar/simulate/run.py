@@ -77,7 +77,8 @@ def simulate(
     batches, programs = len(labels) // schedule.batch, schedule.ticks(len(labels))
     controls = {key: Controls(one, schedule.queues) for key, one in {id(one): one for one in programs}.items()}
     for tick, program in enumerate(programs):
-        state.arrive(_of_batch(inputs, tick, batches), _of_batch(inputs, tick - schedule.scaled_lag, batches))
+        earlier = _of_batch(inputs, tick - schedule.scaled_lag, batches)
+        state.arrive(_of_batch(inputs, tick, batches), earlier, tick)
         for control in controls[id(program)].at(tick):
             state.execute(control, _of_batch(labels, tick - schedule.label_lag, batches))
         state.finish_tick()
@@ -105,7 +106,8 @@ def _check_shapes(
         "fa": [None, *wanted[1:]],
         "dfa": [*((layer.outputs, network.outputs) for layer in network.layers[:-1]), None],
     }
-    given, fixed = [b if b is None else b.shape for b in feedback], through.get(schedule.rule, [])
+    rule = schedule.rule.removesuffix(str(schedule.batch))
+    given, fixed = [b if b is None else b.shape for b in feedback], through.get(rule, [])
     if given != fixed:
         raise SpecError(f"feedback must have the shapes {fixed}, got {given}")
     if inputs.shape != (len(labels), network.inputs):
@@ -144,11 +146,14 @@ class _State:
         bits = np.ascontiguousarray(matrix).view(np.uint16)[at.row, at.column]
         self._a[at.word, at.lane * self._machine.cores + at.core] = np.where((at.row >= 0) & (at.column >= 0), bits, 0)
 
-    def arrive(self, samples: Half, earlier: Half) -> None:
-        """A batch's inputs, (samples, m), into the first beats of every core's SRAM, and those that come again."""
-        spacing = self._schedule.sample_beats
+    def arrive(self, samples: Half, earlier: Half, tick: int) -> None:
+        """A batch's inputs, (samples, m), into every core's SRAM, where it has its place, and those that come again."""
+        spacing, first = self._schedule.sample_beats, 0
+        if self._schedule.arrival:
+            register = self._schedule.queues[self._schedule.arrival - 1]
+            first = register.words * (tick % register.slots)
         for number, sample in enumerate(samples):
-            self._fill(number * spacing, sample)
+            self._fill(first + number * spacing, sample)
         if self._schedule.scaled_lag:
             rate = self._operands[isa.RATE, 0]
             for number, sample in enumerate(earlier):  # a product of two halves is exact; + 0 as an FMA has it

@@ -118,7 +118,7 @@ class _Pass:
         beats = self.outputs // layout.machine.pe_rows
         lead = PAIR * (2 * self.layer.own + beats * (layout.machine.pe_rows + 2)) * (8 + lead) // 8 + 16
         self.main = start + min(lead, self.chunk)
-        self.latency = layout.machine.fma_latency
+        self.latency, self.ago = layout.machine.fma_latency, layout.delay[index]
 
     def emit(self) -> int:
         self._multiply()
@@ -135,7 +135,7 @@ class _Pass:
         """Blocks of positions, one output after the other: each weight twice, for the two samples of a pair."""
         p, layout, layer, rooms = self.p, self.layout, self.layer, self.rooms
         width, positions = layout.width, layout.outputs_a_block
-        size, top = PAIR * self.outputs, layer.address + (layer.rooms - 1) * layer.padded
+        size, top = PAIR * self.outputs, layout.through(self.index) + (layer.rooms - 1) * layer.padded
         for first, count, offset in self.steps.runs:
             at = self.main + offset
             loops = [
@@ -184,12 +184,12 @@ class _Pass:
 
     def _stage(self) -> int:
         """Own errors of the pair to MEM B."""
-        ready = self.start
+        ready, past = self.start, self.layout.past("errors", self.index, self.ago)
         for s in range(PAIR):
             for position in range(self.layer.own):
                 source = self.layout.errors[self.index] + position * self.layout.batch + s
                 to = self.rooms.stage + s * self.layer.own + position
-                ready = move_to_b(self.p, self.rounds, ready, source, PAIR, to)
+                ready = move_to_b(self.p, self.rounds, ready, source, to, step=PAIR, **past)
         return ready
 
     def _spread(self, ready: int) -> None:
@@ -238,12 +238,13 @@ class _Pass:
     def _ring(self) -> int:
         """Every position's visit; returns when the last own error is in MEM A."""
         p, layout, layer, rooms, rounds = self.p, self.layout, self.layer, self.rooms, self.rounds
+        past = layout.past("activations", self.index - 1, self.ago)
         gates = [[0] * self.before.own for _ in range(PAIR)]
         for s in range(PAIR):
             for position in range(self.before.own):
                 source = layout.activations[self.index - 1] + position * layout.batch + s
                 to, flip = rooms.gates + s * self.before.own + position, PAIR * self.before.own
-                gates[s][position] = move_to_b(p, rounds, self.main, source, PAIR, to, flip)
+                gates[s][position] = move_to_b(p, rounds, self.main, source, to, flip=flip, step=PAIR, **past)
         self._sent: list[dict[int, int]] = [{} for _ in range(PAIR)]
         self._taken_until = self._sent_until = 0
         self._first_register = layout.width if self.chunks > 1 else 0  # others carry sums from chunk to chunk
@@ -299,8 +300,9 @@ class _Pass:
         p.b(READ, at - 1, rounds, gate, SENT, flip=PAIR * self.before.own)
         p.lock("sent", at - 1, 1, rounds)
         p.issue("fma", at, rounds.loops, fma_a=a, fma_b=ONE, fma_c=c, fma_to=register, fma_flags=SLOPE, fma_gate=SENT)
+        past = layout.past("errors", self.index - 1, self.ago)
         to = layout.errors[self.index - 1] + v.position * layout.batch + v.sample
-        self._free_registers[which] = write_a(p, rounds, at + self.latency, to, register, step=PAIR)
+        self._free_registers[which] = write_a(p, rounds, at + self.latency, to, register, step=PAIR, **past)
         return self._free_registers[which]
 
     def _register(self, which: int) -> int:

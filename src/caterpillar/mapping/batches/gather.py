@@ -25,7 +25,11 @@ SENT = LATCH + 2
 
 
 class TooLate(NoRoom):
-    """What a pass begins with needs a longer lead."""
+    """What a pass begins with needs a longer lead, by some cycles as far as is known."""
+
+    def __init__(self, message: str, cycles: int = 0) -> None:
+        super().__init__(message)
+        self.cycles = cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gather:
-    """A layer's inputs. stage: own words in MEM B.
+    """A layer's inputs, of the batch of `ago` ticks before. stage: own words in MEM B.
 
     beat: first in core SRAM; beat_step, beat_stride: how it goes on from round to round, and inside a round.
     """
@@ -51,6 +55,7 @@ class Gather:
     beat: int = 0
     beat_step: int = 0
     beat_stride: int = 0
+    ago: int = 0
 
     @property
     def from_ring(self) -> bool:
@@ -75,38 +80,54 @@ class Gather:
         if not self.from_ring:
             return earliest
         before, ready = self.layout.layers[self.index - 2], earliest
+        past = self.layout.past("activations", self.index - 1, self.ago)
         for position in range(before.own):
             at = self.layout.activations[self.index - 1] + position * self.layout.batch + sample
-            ready = move_to_b(p, rounds, ready, at, step, self.stage + position, stride=stride)
+            ready = move_to_b(p, rounds, ready, at, self.stage + position, step=step, stride=stride, **past)
         return ready
 
-    def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put], *, before: int | None = None) -> int:
+    def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put]) -> int:
         """All positions, one after the other; own words are staged. Returns when the last is in place."""
-        m, sigma = self.layout.machine, self.spacing
-        columns, at, sent = m.pe_cols, earliest + self.from_ring, dict[int, int]()  # own words are read before
-        length = (columns - 1) * sigma + 1
+        at, sent = earliest, dict[int, int]()
         for position in range(self.layout.layers[self.index - 1].positions):
-            runs = self._runs(position)
-            needs: list[Need] = [("row_bus", 0, [loop(columns, sigma)]), ("rows", 0, [loop(length + 1, 1)])]
-            needs += [(f"mem_{put.memory}", length, []) for put in puts]
-            for kind, column, count in runs:
-                if kind == "own":
-                    turns = [loop(count, sigma)]
-                    needs += [(unit, column * sigma - 1, turns) for unit in ("mem_b", "sent")]
-                if kind in ("pass", "take"):
-                    own = position * columns + column - self._beats
-                    for beat in range(own, min(own + count, position * columns)):  # others come in time by themselves
-                        at = max(at, sent[beat] + beat_cycles(m) - (beat + self._beats) % columns * sigma)
-            at = p.free_from(needs, rounds, at, before=before)
-            for kind, column, count in runs:
-                self._run(p, rounds, at, kind, position, column, count)
-                sent |= {position * columns + c: at + c * sigma for c in range(column, column + count)}
-            p.lock("rows", at, length + 1, rounds)
-            for put in puts:
-                access = p.a if put.memory == "a" else p.b
-                access(WRITE, at + length, rounds, put.address + position * put.stride, ROW, **put.moves)
-            at += columns * sigma
+            at = self.emit_position(p, rounds, at, puts, position, sent)
         return at + 2
+
+    def emit_position(
+        self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put], position: int, sent: dict[int, int]
+    ) -> int:
+        """A position's word, behind those before it; returns two cycles before it is in place.
+
+        sent: when each beat so far came over the row buses; this position's are added.
+        """
+        m, sigma, at = self.layout.machine, self.spacing, earliest
+        columns, length = m.pe_cols, (m.pe_cols - 1) * sigma + 1
+        runs = self._runs(position)
+        needs: list[Need] = [("row_bus", 0, [loop(columns, sigma)]), ("rows", 0, [loop(length + 1, 1)])]
+        needs += [(f"mem_{put.memory}", length, []) for put in puts]
+        for kind, column, count in runs:
+            if kind == "own":
+                turns = [loop(count, sigma)]
+                needs += [(unit, column * sigma - 1, turns) for unit in ("mem_b", "sent")]
+                at = max(at, earliest + (column == 0))  # own words are read before
+            if kind in ("pass", "take"):
+                own = position * columns + column - self._beats
+                for beat in range(own, min(own + count, position * columns)):  # others come in time by themselves
+                    at = max(at, sent[beat] + beat_cycles(m) - (beat + self._beats) % columns * sigma)
+        at = p.free_from(needs, rounds, at)
+        for kind, column, count in runs:
+            self._run(p, rounds, at, kind, position, column, count)
+            sent |= {position * columns + c: at + c * sigma for c in range(column, column + count)}
+        p.lock("rows", at, length + 1, rounds)
+        for put in puts:
+            access = p.a if put.memory == "a" else p.b
+            access(WRITE, at + length, rounds, put.address + position * put.stride, ROW, **put.moves)
+        return at + columns * sigma
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether samples can take turns, position by position: off the ring comes what was sent first."""
+        return not self.from_ring or self._beats % self.layout.machine.pe_cols == 0
 
     @property
     def _beats(self) -> int:
@@ -138,7 +159,8 @@ class Gather:
             times = loop(rounds.times, rounds.pace, row_address=self.beat_stride)
             each = [outer, times, loop(count, sigma, row_to=1, row_address=1)]
             first = self.beat + position * count
-            p.issue("row_bus", start, each, row_from=FROM_SRAM, row_to=column, row_address=first)
+            past = {f"row_{name}": value for name, value in self.layout.past("activations", 0, self.ago).items()}
+            p.issue("row_bus", start, each, row_from=FROM_SRAM, row_to=column, row_address=first, **past)
         elif kind == "own":
             p.b(READ, start - 1, rounds, self.stage + position, SENT, [loop(count, sigma)])
             p.lock_loop("sent", start - 1, rounds, [loop(count, sigma)])
@@ -155,18 +177,16 @@ class Gather:
             p.issue("row_bus", start, beats, row_from=FROM_PE, row_column=0, row_slot=ZERO, row_to=column)
 
 
-def move_to_b(
-    p: Plan, rounds: Rounds, earliest: int, source: int, step: int, to: int, flip: int = 0, *, stride: int = 0
-) -> int:
-    """A word from MEM A to MEM B, while the FMA takes nothing from MEM A; returns when it is there."""
+def move_to_b(p: Plan, rounds: Rounds, earliest: int, source: int, to: int, *, flip: int = 0, **moves: int) -> int:
+    """A word from MEM A (moves: of Plan.a) to MEM B, while the FMA takes none from MEM A; returns when it is there."""
     at = p.free_from([("mem_a", 0, []), ("fma", 1, []), ("mem_b", 1, [])], rounds, earliest)
-    p.a(READ, at, rounds, source, MEM_A, step=step, stride=stride)
+    p.a(READ, at, rounds, source, MEM_A, **moves)
     p.b(WRITE, at + 1, rounds, to, MEM_A, flip=flip)
     return at + 2
 
 
-def write_a(p: Plan, rounds: Rounds, earliest: int, to: int, register: int, *, step: int) -> int:
-    """A register's word to MEM A when its port is free; returns when it is there."""
+def write_a(p: Plan, rounds: Rounds, earliest: int, to: int, register: int, **moves: int) -> int:
+    """A register's word to MEM A (moves: of Plan.a) when its port is free; returns when it is there."""
     at = p.free_from([("mem_a", 0, [])], rounds, earliest)
-    p.a(WRITE, at, rounds, to, register, step=step)
+    p.a(WRITE, at, rounds, to, register, **moves)
     return at + 1

@@ -1,97 +1,130 @@
-"""The last layer, a sample a round: forward, softmax, backward, and its share of the gradient; then the update.
+"""The last layer: all samples through it, beside nothing else or beside updates; then its update.
 
-A core works with the activations that it made; the cores' partial logits go round the ring, and every core adds them in
-the same order. A sample begins before the one before has ended, so every region of MEM B is there several times.
+A sample begins before the one before has ended, so every region of MEM B is there several times.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
-from caterpillar.mapping.batches.halving import KEPT, SENT, Halving
+from caterpillar.mapping.batches.halving import SENT
 from caterpillar.mapping.batches.layout import Layout
 from caterpillar.mapping.batches.plan import NoRoom, Plan, Rounds
+from caterpillar.mapping.batches.samples import Samples, output_rooms
+from caterpillar.mapping.batches.update import update_blocks, update_pass, update_rooms
 from caterpillar.mapping.builder import READ, WRITE, loop
-from caterpillar.mapping.isa import (
-    ACCUMULATOR,
-    ALL_COLUMNS,
-    COLUMN,
-    DOWN,
-    FORWARD,
-    FROM_DOWN,
-    FROM_PE,
-    FROM_SOFTMAX,
-    MEM_A,
-    NEGATE,
-    ONE,
-    RATE,
-    REGISTER,
-    RESULT,
-    ROTATE_CORE,
-    ROW,
-    SLOPE,
-    TO_SOFTMAX,
-    UPDATE,
-    ZERO,
-    beat_cycles,
-    softmax_cycles,
-)
+from caterpillar.mapping.isa import FORWARD, MEM_A, NEGATE, RATE, REGISTER, RESULT, UPDATE, ZERO
 
 MOST_PLACES = 4
+PAUSES = 6  # lengths that are tried, at most
 
 
-class Rooms(NamedTuple):
-    """MEM B's regions of a sample: own inputs; partial logits of lanes, rows, the core, all cores; logits; errors."""
-
-    inputs: int
-    sums: int
-    beats: int
-    partial: int
-    gathered: int
-    logits: int
-    errors: int
-    words: int
-
-
-def output_rooms(layout: Layout) -> Rooms:
-    """Where a sample keeps what in MEM B; a second sample lies `words` further."""
-    layer, m = layout.layers[-1], layout.machine
-    sizes = (layer.positions, layer.padded, layer.own * m.pe_cols, layer.own, layer.own * m.cores, layer.own)
-    sizes = (*sizes, layer.padded)
-    return Rooms(*(sum(sizes[:i]) for i in range(len(sizes) + 1)))
-
-
-def output_places(layout: Layout) -> int:
-    """Samples under way at a time."""
-    return max(1, min(MOST_PLACES, layout.machine.pe_mem_b_bytes // 2 // output_rooms(layout).words))
+def output_words(layout: Layout) -> int:
+    """Words of MEM B in use."""
+    words, places = output_rooms(layout).words, places_beside(layout)
+    return update_rooms(layout, 1).words + places * words if places else _places(layout) * words
 
 
 def output_pass(p: Plan, layout: Layout, start: int) -> int:
-    """All samples through the last layer, own errors of the layer before to MEM A; returns when all is done."""
+    """All samples through the last layer, own errors of the layer before (dfa: of all) to MEM A; returns when done."""
     words = layout.layers[-1].positions * layout.layers[-1].padded
     p.memory_a(WRITE, start, [loop(words, 1, address=1)], layout.gradient, ZERO)
-    start += words
-    period = 1 << 16
-    saved = p.save()
-    length = _Samples(p, layout, start, period, 1).emit() - start
+    rooms, period, saved = _places(layout), 1 << 16, p.save()
+    registers = REGISTER, layout.machine.pe_registers
+    start = max(start + words, _clear(p, layout, start, 0, rooms))
+    length = Samples(p, layout, start, period, 1, registers).emit() - start
     p.restore(saved)
-    rooms = output_places(layout)
+    _clear(p, layout, start, 0, rooms)
     for period in range(-(-length // rooms), 2 * length, max(2, length // 32)):
         saved = p.save()
         try:
             with p.phase(f"forward, backward {len(layout.layers)}", FORWARD):
-                end = _Samples(p, layout, start, period, layout.batch, rooms).emit()
+                end = Samples(p, layout, start, period, layout.batch, registers, rooms).emit()
                 if end - start > rooms * period:
                     raise NoRoom("a later sample takes a room too early")
-            return _update(p, layout, end + (layout.batch - 1) * period)
+            return output_update(p, layout, end + (layout.batch - 1) * period)
         except NoRoom:
             p.restore(saved)
     raise NoRoom("the last layer finds no rhythm")
 
 
-def _update(p: Plan, layout: Layout, start: int) -> int:
-    """W <- W - (lr / b) G."""
+def places_beside(layout: Layout) -> int:
+    """Samples under way at a time beside the updates of layers 2 and 1; 0: they go by themselves.
+
+    In continuous propagation nothing waits for the output errors within the tick.
+    """
+    m = layout.machine
+    words = (m.pe_mem_b_bytes // 2 - update_rooms(layout, 1).words) // output_rooms(layout).words
+    return max(0, min(MOST_PLACES, words, m.pe_registers - layout.width)) if layout.delay[1] else 0
+
+
+def updates_and_output(p: Plan, layout: Layout, index: int, start: int) -> int:
+    """Layers `index` .. 1 updated, the last layer's samples beside them; then its update. Returns when all is done.
+
+    The updates pause between blocks for as long as lets all end soonest.
+    """
+    blocks = sum(update_blocks(layout, one) for one in range(1, index + 1))
+    fewest, saved, best, soonest = _additions(layout) * layout.batch // blocks, p.save(), None, 0
+    for pause in range(fewest, fewest + PAUSES):
+        p.restore(saved)
+        try:
+            at = start
+            for one in range(index, 0, -1):
+                at = update_pass(p, layout, one, at, pause=pause)
+            end = max(at, _beside(p, layout, start))
+        except NoRoom:
+            continue
+        if best and end >= soonest:
+            break
+        best, soonest = p.save(), end
+    if best is None:
+        raise NoRoom("the last layer finds no place beside the last updates")
+    p.restore(best)
+    return output_update(p, layout, soonest)
+
+
+def _beside(p: Plan, layout: Layout, start: int) -> int:
+    """The samples one by one, wherever there is room; returns when the last is done."""
+    places, base = places_beside(layout), update_rooms(layout, 1).words
+    share = (layout.machine.pe_registers - layout.width) // places
+    ends = [_clear(p, layout, start, base, places)] * places
+    with p.phase(f"forward, backward {len(layout.layers)}", FORWARD, "collective"):
+        for sample in range(layout.batch):
+            which = sample % places
+            registers = REGISTER + layout.width + which * share, share
+            one = Samples(p, layout, ends[which], 1 << 16, 1, registers, places, sample, base, beside=True)
+            ends[which] = one.emit()
+    return max(ends)
+
+
+def _places(layout: Layout) -> int:
+    """Samples under way at a time."""
+    return max(1, min(MOST_PLACES, layout.machine.pe_mem_b_bytes // 2 // output_rooms(layout).words))
+
+
+def _additions(layout: Layout) -> int:
+    """What a sample takes of the FMA."""
+    layer, m = layout.layers[-1], layout.machine
+    halved = layer.beats * max(1, m.pe_rows - 1) + layer.own * max(1, m.pe_cols - 1)
+    return 2 * layer.positions * layer.outputs + len(layout.erring) * layer.outputs + halved + layer.own * m.cores
+
+
+def _clear(p: Plan, layout: Layout, start: int, base: int, places: int) -> int:
+    """+0 to the words of MEM B that pad partial logits; returns when all are there."""
+    rooms, layer, at = output_rooms(layout), layout.layers[-1], start
+    once, beats = Rounds(1, 0), layer.own * layout.machine.pe_cols
+    for first, words in (
+        (rooms.sums + layer.outputs, layer.padded - layer.outputs),
+        (rooms.beats + layer.beats, beats - layer.beats),
+    ):
+        along = [loop(places, words, address=rooms.words), loop(words, 1, address=1)]
+        if words:
+            at = p.free_from([("mem_b", 0, along)], once, at)
+            p.b(WRITE, at, once, base + first, ZERO, along)
+            at += places * words
+    return at
+
+
+def output_update(p: Plan, layout: Layout, start: int) -> int:
+    """W <- W - (lr / b) G of the last layer."""
     layer, latency = layout.layers[-1], layout.machine.fma_latency
     words = layer.positions * layer.padded
     pace = next(n for n in range(3, 9) if len({0, 2 % n, (3 + latency) % n}) == 3)
@@ -104,199 +137,3 @@ def _update(p: Plan, layout: Layout, start: int) -> int:
         p.issue("fma", start + 3, [loop(words, pace)], fma_a=RATE, fma_b=SENT, fma_c=MEM_A, fma_flags=NEGATE)
         p.memory_a(WRITE, start + 3 + latency, along, layer.address, RESULT)
     return start + words * pace + 4 + latency
-
-
-@dataclass
-class _Samples:
-    p: Plan
-    layout: Layout
-    start: int
-    period: int
-    count: int
-    places: int = 1
-
-    def emit(self) -> int:
-        """Returns when the first sample is done."""
-        layout, layer = self.layout, self.layout.layers[-1]
-        self.rounds = Rounds(self.count, self.period, rooms=self.places)
-        self.rooms = output_rooms(layout)
-        self.moves = {"flip": self.rooms.words if self.places > 1 else 0}
-        self.latency = layout.machine.fma_latency
-        p, m = self.p, layout.machine
-        p.b(WRITE, self.start, Rounds(1, 0), 0, ZERO, [loop(self.places * self.rooms.words, 1, address=1)])
-        ready = self.start + self.places * self.rooms.words
-        for position in range(layer.positions):
-            source = layout.activations[-1] + position * layout.batch
-            at = p.free_from([("mem_a", 0, []), ("mem_b", 1, [])], self.rounds, ready)
-            p.a(READ, at, self.rounds, source, MEM_A, step=1)
-            p.b(WRITE, at + 1, self.rounds, self.rooms.inputs + position, MEM_A, **self.moves)
-            ready = at + 2
-        ready = self._forward(ready)
-        with p.account("collective"):
-            for beat in range(layer.beats):
-                one = self._halving(self.rooms.sums + beat * m.pe_rows, rows=True)
-                ready = max(ready, one.emit(p, self.rounds, ready, self.rooms.beats + beat, self.moves))
-            for position in range(layer.own):
-                one = self._halving(self.rooms.beats + position * m.pe_cols, rows=False)
-                to = self.rooms.partial + position
-                ready = max(ready, one.emit(p, self.rounds, ready, to, self.moves))
-            for position in range(layer.own):
-                ready = self._all_reduce(ready, position)
-            ready = self._softmax(ready)
-        return max(self._backward(ready), self._gradient(ready))
-
-    def _halving(self, source: int, *, rows: bool) -> Halving:
-        return Halving(machine=self.layout.machine, rows=rows, source=source, moves=self.moves)
-
-    def _fma(self, at: int, **fields: int) -> None:
-        self.p.issue("fma", at, self.rounds.loops, **fields)
-
-    def _load(self, at: int, address: int, slot: int) -> None:
-        """An operand for the FMA of cycle at, and of no other."""
-        self.p.b(READ, at - 1, self.rounds, address, slot, **self.moves)
-        self.p.lock("sent" if slot == SENT else "kept", at - 1, 1, self.rounds)
-
-    def _forward(self, ready: int) -> int:
-        """Partial logits of this lane's inputs."""
-        p, layer, rooms = self.p, self.layout.layers[-1], self.rooms
-        done = [ready] * layer.outputs
-        needs = [("fma", 0, []), ("mem_a", -1, []), ("mem_b", -1, []), ("sent", -1, []), ("mem_b", self.latency, [])]
-        for position in range(layer.positions):
-            more = [("mem_b", -1, []), ("kept", -1, [])] if position else []
-            for j in range(layer.outputs):
-                at = p.free_from([*needs, *more], self.rounds, done[j] + 1)
-                self._load(at, rooms.inputs + position, SENT)
-                p.a(READ, at - 1, self.rounds, layer.address + position * layer.padded + j, MEM_A)
-                if position:
-                    self._load(at, rooms.sums + j, KEPT)
-                self._fma(at, fma_a=SENT, fma_b=MEM_A, fma_c=KEPT if position else ZERO)
-                p.b(WRITE, at + self.latency, self.rounds, rooms.sums + j, RESULT, **self.moves)
-                done[j] = at + self.latency + 1
-        return max(done)
-
-    def _all_reduce(self, ready: int, position: int) -> int:
-        """The cores' partial logits of a position to all cores, which add them."""
-        p, layer, rooms, m = self.p, self.layout.layers[-1], self.rooms, self.layout.machine
-        columns, sigma, cores = min(m.pe_cols, layer.beats - position * m.pe_cols), beat_cycles(m), m.cores
-        pace, length = columns * sigma, (columns - 1) * sigma + 1
-        steps, beats = loop(cores, pace), loop(columns, sigma)
-        own = [("mem_b", -1, [beats]), ("sent", -1, [beats])]
-        needs = [("row_bus", 0, [steps, beats]), ("rows", 0, [loop(cores * pace + 1, 1)]), *own]
-        gathered = rooms.gathered + position * cores
-        at = p.free_from([*needs, ("mem_b", length, [steps])], self.rounds, ready + 1)
-        p.lock("rows", at, cores * pace + 1, self.rounds)
-        p.b(READ, at - 1, self.rounds, rooms.partial + position, SENT, [beats], **self.moves)
-        p.lock_loop("sent", at - 1, self.rounds, [beats])
-        each = [*self.rounds.loops, loop(columns, sigma, row_to=1, row_column=1)]
-        send = DOWN if cores > 1 else 0
-        p.issue("row_bus", at, each, row_from=FROM_PE, row_column=0, row_slot=SENT, row_to=0, row_send=send)
-        each = [*self.rounds.loops, loop(cores - 2, pace), loop(columns, sigma, row_to=1)]
-        p.issue("row_bus", at + pace, each, row_from=FROM_DOWN, row_to=0, row_send=DOWN)
-        if cores > 1:
-            each = [*self.rounds.loops, loop(columns, sigma, row_to=1)]
-            p.issue("row_bus", at + (cores - 1) * pace, each, row_from=FROM_DOWN, row_to=0)
-        for step in range(cores):
-            write = at + length + step * pace
-            p.b(WRITE, write, self.rounds, gathered, ROW, mode=ROTATE_CORE, offset=step, **self.moves)
-        return self._sum_cores(at + length, pace, gathered, rooms.logits + position)
-
-    def _sum_cores(self, ready: int, pace: int, gathered: int, to: int) -> int:
-        """Core c's into sum c mod width from +0, then those by halving."""
-        p, m = self.p, self.layout.machine
-        width = min(self.layout.width, m.cores)
-        done = [0] * width
-        for core in range(m.cores):
-            k, since = core % width, ready + (m.cores - 1) * pace + 2
-            at = p.free_from([("fma", 0, []), ("mem_b", -1, []), ("kept", -1, [])], self.rounds, max(done[k], since))
-            self._load(at, gathered + core, KEPT)
-            c = ACCUMULATOR + k if core >= width else ZERO
-            self._fma(at, fma_a=KEPT, fma_b=ONE, fma_c=c, fma_to=ACCUMULATOR + k)
-            done[k] = at + self.latency
-        half = 1 << (width - 1).bit_length()
-        while half > 1:
-            half //= 2
-            for k in range(max(0, width - half)):
-                at = p.free_from([("fma", 0, [])], self.rounds, max(done[k], done[k + half]))
-                self._fma(at, fma_a=ACCUMULATOR + k + half, fma_b=ONE, fma_c=ACCUMULATOR + k, fma_to=ACCUMULATOR + k)
-                done[k] = at + self.latency
-            width = min(width, half)
-        at = p.free_from([("fma", 0, []), ("mem_b", self.latency, [])], self.rounds, done[0])
-        self._fma(at, fma_a=ACCUMULATOR, fma_b=ONE, fma_c=ZERO)
-        p.b(WRITE, at + self.latency, self.rounds, to, RESULT, **self.moves)
-        if at - ready > self.period:
-            raise NoRoom("the accumulators are wanted by the next sample")
-        return at + self.latency + 1
-
-    def _softmax(self, ready: int) -> int:
-        """The softmax unit takes the logits, and its errors go to every PE; returns when they are in MEM B."""
-        p, layer, rooms, m = self.p, self.layout.layers[-1], self.rooms, self.layout.machine
-        rows, beats = m.pe_rows, layer.beats
-        works = softmax_cycles(m, layer.outputs)
-        took, spread = beats + 1 + works, beats * rows
-        needs = [("row_bus", 0, [loop(beats, 1)]), ("sent", -1, [loop(beats, 1)]), ("mem_b", -1, [loop(beats, 1)])]
-        needs += [("row_bus", took, [loop(beats, rows)]), ("rows", took, [loop(spread + 2, 1)])]
-        needs += [("column_bus", took + 1, [loop(spread, 1)]), ("mem_b", took + 2, [loop(spread, 1)])]
-        needs += [("softmax lock", 0, [loop(took + spread, 1)])]
-        at = p.free_from(needs, self.rounds, ready + 1)
-        p.lock("softmax lock", at, took + spread, self.rounds)
-        for beat in range(beats):
-            position, column = divmod(beat, m.pe_cols)
-            self._load(at + beat, rooms.logits + position, SENT)
-            each = {"row_column": column, "row_slot": SENT, "row_to": TO_SOFTMAX}
-            p.issue("row_bus", at + beat, self.rounds.loops, row_from=FROM_PE, **each)
-        labels = [loop(self.count, self.period, softmax_label=1)]
-        p.issue("softmax", at + beats, labels, softmax_on=layer.outputs, softmax_label=0)
-        at += took
-        p.lock("rows", at, spread + 2, self.rounds)
-        each = [*self.rounds.loops, loop(beats, rows, row_address=1)]
-        p.issue("row_bus", at, each, row_from=FROM_SOFTMAX, row_to=ALL_COLUMNS, row_address=0)
-        each = [*self.rounds.loops, loop(beats, rows), loop(rows, 1, column_row=1)]
-        p.issue("column_bus", at + 1, each, column_row=0, column_slot=ROW)
-        p.b(WRITE, at + 2, self.rounds, rooms.errors, COLUMN, [loop(spread, 1, address=1)], **self.moves)
-        return at + 2 + spread
-
-    def _backward(self, ready: int) -> int:
-        """Own errors of the layer before: a chain over the outputs for each own input, and ReLU's slope."""
-        p, layer, rooms, layout = self.p, self.layout.layers[-1], self.rooms, self.layout
-        end, registers = ready, layout.machine.pe_registers
-        needs = [("fma", 0, []), ("mem_a", -1, []), ("mem_b", -1, []), ("sent", -1, [])]
-        gate = [("mem_b", -1, []), ("kept", -1, []), ("mem_a", self.latency, [])]
-        for position in range(layer.positions):
-            at, sum_ = ready, REGISTER + position % registers
-            if position >= registers:
-                ready = at = end
-            for j in range(layer.outputs):
-                last = j == layer.outputs - 1
-                at = p.free_from([*needs, *(gate if last else [])], self.rounds, at + (self.latency if j else 1))
-                p.a(READ, at - 1, self.rounds, layer.address + position * layer.padded + j, MEM_A)
-                self._load(at, rooms.errors + j, SENT)
-                c = sum_ if j else ZERO
-                if not last:
-                    self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=c, fma_to=sum_)
-            self._load(at, rooms.inputs + position, KEPT)
-            self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=sum_ if layer.outputs > 1 else ZERO,
-                      fma_flags=SLOPE, fma_gate=KEPT)  # fmt: skip
-            to = layout.errors[-1] + position * layout.batch
-            p.a(WRITE, at + self.latency, self.rounds, to, RESULT, step=1)
-            if at - ready > self.period:
-                raise NoRoom("the registers are wanted by the next sample")
-            end = max(end, at + self.latency + 1)
-        return end
-
-    def _gradient(self, ready: int) -> int:
-        """G <- G + h d."""
-        p, layer, rooms, layout = self.p, self.layout.layers[-1], self.rooms, self.layout
-        needs = [("fma", 0, []), ("mem_a", -1, []), ("mem_b", -1, []), ("mem_b", -1, [])]
-        needs += [("sent", -1, []), ("kept", -1, []), ("mem_a", self.latency, [])]
-        end = ready
-        for position in range(layer.positions):
-            for j in range(layer.outputs):
-                at = p.free_from(needs, self.rounds, ready + 1)
-                word = layout.gradient + position * layer.padded + j
-                p.a(READ, at - 1, self.rounds, word, MEM_A)
-                self._load(at, rooms.inputs + position, SENT)
-                self._load(at, rooms.errors + j, KEPT)
-                self._fma(at, fma_a=SENT, fma_b=KEPT, fma_c=MEM_A)
-                p.a(WRITE, at + self.latency, self.rounds, word, RESULT)
-                end = max(end, at + self.latency + 1)
-        return end

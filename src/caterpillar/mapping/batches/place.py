@@ -9,24 +9,24 @@ from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.batches.backward import backward_pass, backward_rooms
 from caterpillar.mapping.batches.forward import forward_pass, forward_rooms
 from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout, make_layout
-from caterpillar.mapping.batches.output import output_pass, output_places, output_rooms
+from caterpillar.mapping.batches.output import output_pass, output_words, places_beside, updates_and_output
 from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.batches.update import update_pass, update_rooms
-from caterpillar.mapping.isa import FIFO_BEATS, MicroProgram, accumulators
+from caterpillar.mapping.isa import FIFO_BEATS, QUEUES, MicroProgram, accumulators
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
 
-def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
-    """The micro-program of a batch. Raises UsageError for what this mapping cannot do."""
+def place_batches(program: Program, machine: Machine, rule: str) -> Schedule | Infeasible:
+    """The micro-program of a batch of mbgd, fa, dfa or mbcp. Raises UsageError for what this mapping cannot do."""
     if program.batch % PAIR:
         raise UsageError(f"--batch must be 1 or even for a simulation, got {program.batch}")
     if machine.fma_latency < PAIR:
         raise UsageError(f"Machine.fma_latency must be at least {PAIR} for batches, got {machine.fma_latency}")
     if machine.pes_per_core == 1:
         raise UsageError("Machine.pe_rows x pe_cols must be at least 2 PEs a core for batches, got 1")
-    layout = make_layout(program.network, machine, program.batch)
+    layout = make_layout(program.network, machine, program.batch, rule)
     layout = replace(layout, mem_b_words=mem_b_words(layout))
     short = _too_small(layout, machine)
     if short:
@@ -38,30 +38,35 @@ def place_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
             f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({short}); raise "
             "Machine.ring_words_per_cycle, or the number of PEs"
         ) from None
-    beats = layout.layers[0].positions * machine.pe_cols
+    beats, waiting = layout.layers[0].positions * machine.pe_cols, layout.delay[1]
     return Schedule(
         network=program.network,
         machine=machine,
         rule=program.rule,
         mapping="best",
         layout=layout,
-        order=_order(layout),
+        order=_order(layout, rule),
         steady=steady,
         batch=program.batch,
+        extra_ticks=waiting,
+        queues=layout.queues,
+        arrival=layout.registers.get(("activations", 0), 0),
         sample_beats=beats,
-        sram_beats=2 * beats * program.batch,
+        sram_beats=(waiting + 2) * beats * program.batch,
         macs_per_sample=program.macs_per_sample,
     )
 
 
 def _tick(layout: Layout) -> MicroProgram:
-    p, depth, at = Plan(), len(layout.layers), 0
+    p, depth, at, beside = Plan(), len(layout.layers), 0, places_beside(layout)
     for index in range(1, depth):
         at = forward_pass(p, layout, index, at)
-    at = output_pass(p, layout, at)
+    at = at if beside else output_pass(p, layout, at)
     for index in range(depth - 1, 0, -1):
-        if index > 1:
+        if index > 1 and not layout.direct:
             at = backward_pass(p, layout, index, at)
+        if beside and index == min(2, depth - 1):
+            return p.program(updates_and_output(p, layout, index, at))
         at = update_pass(p, layout, index, at)
     return p.program(at)
 
@@ -69,16 +74,16 @@ def _tick(layout: Layout) -> MicroProgram:
 def mem_b_words(layout: Layout) -> int:
     """Words of MEM B that the greediest pass takes."""
     depth = len(layout.layers)
-    output = output_places(layout) * output_rooms(layout).words
     hidden = [forward_rooms(layout, index).words for index in range(1, depth)]
-    hidden += [backward_rooms(layout, index).words for index in range(2, depth)]
+    hidden += [backward_rooms(layout, index).words for index in range(2, depth) if not layout.direct]
     hidden += [update_rooms(layout, index).words for index in range(1, depth)]
-    return max(output, *hidden)
+    return max(output_words(layout), *hidden)
 
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
     row = machine.pe_rows * WORD_BYTES
-    arriving = 2 * layout.batch * layout.layers[0].positions * machine.pe_cols * row  # the next batch comes meanwhile
+    batches = layout.delay[1] + 2  # the next batch comes meanwhile
+    arriving = batches * layout.batch * layout.layers[0].positions * machine.pe_cols * row
     beats = 2 * max(layer.beats for layer in layout.layers) + machine.pe_cols
     for what, needs, has, hint in (
         (
@@ -101,6 +106,7 @@ def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
         ),
         ("the SRAM of a core", arriving, machine.core_sram_bytes, "lower the batch or raise core_sram_bytes"),
         ("the ring's receive queue", beats * row, FIFO_BEATS * row, "raise the number of cores or of PEs"),
+        ("a core's address registers", len(layout.queues) * WORD_BYTES, QUEUES * WORD_BYTES, "take fewer layers"),
     ):
         if needs > has:
             return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
@@ -112,7 +118,7 @@ def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:
     return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
 
 
-def _order(layout: Layout) -> Order:
+def _order(layout: Layout, rule: str) -> Order:
     m, hidden = layout.machine, layout.layers[:-1]
     bounds = [_bounds(layer, m.cores) for layer in hidden]
     lanes = m.pes_per_core
@@ -137,4 +143,8 @@ def _order(layout: Layout) -> Order:
         input_bounds=bounds[-1],
         block_lanes=min(layout.width, m.cores),
     )
-    return Order(layers=(*orders, last), feedback=(None,) * len(layout.layers))
+    feedback: dict[str, tuple[GemvOrder | None, ...]] = {
+        "fa": (None, *orders[1:], last),
+        "dfa": (*(GemvOrder(bounds=last.bounds) for _ in orders), None),
+    }
+    return Order(layers=(*orders, last), feedback=feedback.get(rule, (None,) * len(layout.layers)))

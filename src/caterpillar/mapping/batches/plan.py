@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from caterpillar.mapping.builder import PORTS, Builder, ScheduleError, loop
-from caterpillar.mapping.isa import Instruction, Loop, Phase
+from caterpillar.mapping.builder import PORTS, Builder, ScheduleError, loop, repeats
+from caterpillar.mapping.isa import UNITS, Instruction, Loop, Phase
 
 HORIZON = 1 << 14  # cycles after which a search gives up
+WINDOW = 64  # cycles looked at in one step of a search, at most
 
 Need = tuple[str, int, Sequence[Loop]]  # a unit (or lock), when, relative to the time sought, and inner loops
 
@@ -97,11 +98,14 @@ class Steps:
             found.append((first, self.count - first, first * self.width + idle))
         return found
 
+    def at(self, step: int) -> int:
+        """The cycle of a step."""
+        return next(at + (step - first) * self.width for first, count, at in self.runs if step < first + count)
+
     @property
     def last(self) -> int:
         """The cycle of the last step."""
-        _, count, at = self.runs[-1]
-        return at + (count - 1) * self.width
+        return self.at(self.count - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +123,31 @@ class Plan(Builder):
 
     def free_from(self, needs: Sequence[Need], rounds: Rounds, earliest: int, *, before: int | None = None) -> int:
         """The first time, from earliest on, at which all needs are free in every round. Raises NoRoom."""
-        outer = Instruction("fma", 0, (), tuple(rounds.loops)).cycles()
+        return self.free_in(needs, rounds.loops, earliest, before=before)
+
+    def free_in(self, needs: Sequence[Need], loops: Sequence[Loop], earliest: int, *, before: int | None = None) -> int:
+        """The same in all rounds of nested loops."""
+        outer = Instruction("fma", 0, (), tuple(loops)).cycles()
         wanted = [(unit, _all(outer, at, inner)) for unit, at, inner in needs]
-        if any(len(np.unique(cycles)) < len(cycles) for _, cycles in wanted):
-            raise NoRoom(f"the next round comes too early, after {rounds.period} cycles")
+        if any(repeats(cycles) for _, cycles in wanted):
+            raise NoRoom("the next round comes too early")
         last = earliest + HORIZON if before is None else before
-        for time in range(earliest, last):
-            if self._all_free(wanted, time):
-                return time
+        ports, time, window = _ports(wanted), earliest, 4
+        while time < last:
+            free = self._free_at(ports, np.arange(time, min(time + window, last)))
+            if free.any():
+                return time + int(free.argmax())
+            time, window = time + window, min(4 * window, WINDOW)
         raise NoRoom(f"no free place in cycles {earliest} to {last}")
+
+    def place(self, needs: Sequence[Need], loops: Sequence[Loop], earliest: int, *, before: int | None = None) -> int:
+        """free_in, and all locks among the needs are taken."""
+        at = self.free_in(needs, loops, earliest, before=before)
+        outer = Instruction("fma", 0, (), tuple(loops)).cycles()
+        for name, when, inner in needs:
+            if name not in UNITS and name != "mem_b":
+                self._take(name, _all(outer, at + when, inner))
+        return at
 
     def lock(self, name: str, start: int, cycles: int, rounds: Rounds) -> None:
         """Take a lock for some cycles of every round."""
@@ -144,7 +164,7 @@ class Plan(Builder):
 
     def restore(self, saved: Saved) -> None:
         """Forget what was issued since save."""
-        self._busy, self._end = saved.busy, saved.end
+        self._busy, self._end = {name: cycles.copy() for name, cycles in saved.busy.items()}, saved.end
         self._instructions, self._phases = list(saved.instructions), list(saved.phases)
 
     def steps(self, at: int, loops: Sequence[Loop], first: int, count: int, width: int, c: int, **fields: int) -> None:
@@ -156,11 +176,22 @@ class Plan(Builder):
         self.issue("fma", at, [*loops, loop(count, width)], fma_c=to, **fields)
 
     def a(
-        self, op: int, start: int, rounds: Rounds, address: int, slot: int, inner: Sequence[Loop] = (), /, **steps: int
+        self,
+        op: int,
+        start: int,
+        rounds: Rounds,
+        address: int,
+        slot: int,
+        inner: Sequence[Loop] = (),
+        /,
+        *,
+        queue: int = 0,
+        lag: int = 0,
+        **steps: int,
     ) -> None:
         """memory_a in every round; steps: of Rounds.split."""
         for later, outer, further in rounds.split(**steps):
-            self.memory_a(op, start + later, [*outer, *inner], address + further, slot)
+            self.memory_a(op, start + later, [*outer, *inner], address + further, slot, queue=queue, lag=lag)
 
     def b(
         self,
@@ -180,22 +211,29 @@ class Plan(Builder):
         for later, outer, further in rounds.split(**steps):
             self.memory_b(op, start + later, [*outer, *inner], address + further, slot, mode=mode, offset=offset)
 
-    def _all_free(self, wanted: list[tuple[str, NDArray[np.int64]]], time: int) -> bool:
-        shared: list[NDArray[np.int64]] = []
-        for unit, cycles in wanted:
-            at = cycles + time
+    def _free_at(
+        self, wanted: list[tuple[str, NDArray[np.int64], bool]], times: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Whether all that is wanted is free, for each time."""
+        free = np.ones(len(times), np.bool_)
+        for unit, cycles, both in wanted:
             if unit != "mem_b":
-                if not self._is_free(unit, at):
-                    return False
-                continue
-            free = [self._is_free(port, at) for port in PORTS]
-            if not any(free) or (not all(free) and any(np.isin(at, other).any() for other in shared)):
-                return False
-            shared.append(at)
-        return True
+                free &= self._unit_free(unit, cycles, times)
+            else:
+                one, other = (self._unit_free(port, cycles, times) for port in PORTS)
+                free &= one & other if both else one | other
+            if not free.any():
+                break
+        return free
 
-    def _is_free(self, name: str, cycles: NDArray[np.int64]) -> bool:
-        return name not in self._busy or self._free(name, cycles)
+    def _unit_free(self, name: str, cycles: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if name not in self._busy:
+            return np.ones(len(times), np.bool_)
+        wanted = cycles[:, None] + times
+        missing = int(wanted.max()) + 1 - len(self._busy[name])
+        if missing > 0:
+            self._busy[name] = np.concatenate([self._busy[name], np.zeros(missing, np.bool_)])
+        return np.logical_not(np.any(self._busy[name][wanted], axis=0))
 
     def _take(self, name: str, cycles: NDArray[np.int64]) -> None:
         self._busy.setdefault(name, np.zeros(1024, np.bool_))
@@ -207,3 +245,12 @@ class Plan(Builder):
 
 def _all(outer: NDArray[np.int64], at: int, inner: Sequence[Loop]) -> NDArray[np.int64]:
     return (outer[:, None] + Instruction("fma", at, (), tuple(inner)).cycles()[None, :]).ravel()
+
+
+def _ports(wanted: list[tuple[str, NDArray[np.int64]]]) -> list[tuple[str, NDArray[np.int64], bool]]:
+    """Whether MEM B must have both ports free, too: two accesses in one cycle take both."""
+    found, shared = list[tuple[str, NDArray[np.int64], bool]](), list[NDArray[np.int64]]()
+    for unit, cycles in wanted:
+        found.append((unit, cycles, unit == "mem_b" and any(np.isin(cycles, other).any() for other in shared)))
+        shared += [cycles] if unit == "mem_b" else []
+    return found

@@ -46,9 +46,18 @@ def update_rooms(layout: Layout, index: int) -> Rooms:
     return Rooms(0, errors, errors + 2 * own)
 
 
-def update_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
-    """Layer `index` updated, and the inputs of layer index - 1 gathered; returns when both are done."""
-    for pause in range(1, 2 * layout.width + ATTEMPTS):
+def update_blocks(layout: Layout, index: int) -> int:
+    """Blocks of sums: between two of them the FMA can pause."""
+    return layout.layers[index - 1].rooms * layout.layers[index - 1].padded // layout.width
+
+
+def update_pass(p: Plan, layout: Layout, index: int, start: int, *, pause: int = 0) -> int:
+    """Layer `index` updated, and the inputs of layer index - 1 gathered; returns when both are done.
+
+    pause: cycles between blocks that are left to others, at least.
+    """
+    least = max(pause, int(index > 2))
+    for pause in range(least, least + 2 * layout.width + ATTEMPTS):  # own words go to the ring in pauses
         saved = p.save()
         try:
             with p.phase(f"update {index}", UPDATE):
@@ -98,7 +107,8 @@ class _Pass:
             loop(batch, step, address=1),
             loop(self.positions, self.outputs, address=batch),
         ]
-        p.memory_a(READ, at - 1, loops, inputs, MEM_A)
+        past = layout.past("inputs", self.index, layout.delay[self.index])
+        p.memory_a(READ, at - 1, loops, inputs, MEM_A, **past)
         errors = [loop(batch, step, address=self.outputs), loop(self.positions, self.outputs)]
         p.memory_b(READ, at - 1, [*over, *errors, loop(self.outputs, 1, address=1)], self.rooms.errors, LATCH)
         for i in range(width):
@@ -143,7 +153,8 @@ class _Pass:
         beat, row = divmod(block * self.outputs, m.pe_rows)
         own, column = divmod(beat, m.pe_cols)
         step, at = self.width + 1, at + self.width
-        p.memory_a(READ, at - 1, [loop(batch, step, address=1)], layout.errors[self.index] + own * batch, MEM_A)
+        along, past = [loop(batch, step, address=1)], layout.past("errors", self.index, layout.delay[self.index])
+        p.memory_a(READ, at - 1, along, layout.errors[self.index] + own * batch, MEM_A, **past)
         each = {"row_column": column, "row_slot": MEM_A, "row_to": ALL_COLUMNS}
         p.issue("row_bus", at, [loop(batch, step)], row_from=FROM_PE, **each)
         p.lock("rows", at, batch * step + self.outputs, ONCE)
@@ -165,11 +176,15 @@ class _Pass:
                 self.p.restore(saved)
         return self._one_by_one()
 
+    def _gather(self, **where: int) -> Gather:
+        """Of the layer that is updated next."""
+        return Gather(layout=self.layout, index=self.index - 1, ago=self.layout.delay[self.index - 1], **where)
+
     def _afterwards(self, start: int) -> int:
         """Inputs of layer index - 1 where they take the room of this layer's: a round a sample."""
         p, layout = self.p, self.layout
         beats = layout.layers[0].positions * layout.machine.pe_cols
-        one = Gather(layout=layout, index=self.index - 1, stage=self.rooms.stage, beat_step=beats)
+        one = self._gather(stage=self.rooms.stage, beat_step=beats)
         for longer in range(ATTEMPTS):
             saved, period = p.save(), one.cycles * (8 + longer) // 8 + 8
             try:
@@ -188,14 +203,7 @@ class _Pass:
         """Samples of turn `first` and on."""
         p, layout, each = self.p, self.layout, -(-self.batch // self.blocks)
         beats = layout.layers[0].positions * layout.machine.pe_cols
-        one = Gather(
-            layout=layout,
-            index=self.index - 1,
-            stage=self.rooms.stage,
-            beat=first * each * beats,
-            beat_step=each * beats,
-            beat_stride=beats,
-        )
+        one = self._gather(stage=self.rooms.stage, beat=first * each * beats, beat_step=each * beats, beat_stride=beats)
         start = self.main + first * self.turn
         staged = one.stage_own(p, rounds, start, sample=first * each, step=each, stride=1)
         put = Put("a", layout.inputs[self.index - 1] + first * each, self.batch, {"step": each, "stride": 1})
@@ -213,7 +221,7 @@ class _Pass:
         at = self.main
         for sample in range(self.batch):
             stage = self.rooms.stage + sample % 2 * own
-            one = Gather(layout=layout, index=self.index - 1, stage=stage, beat=sample * beats)
+            one = self._gather(stage=stage, beat=sample * beats)
             staged = one.stage_own(p, ONCE, max(staged, sent[sample % 2]), sample=sample, step=0)
             put = Put("a", layout.inputs[self.index - 1] + sample, self.batch, {})
             at = one.emit(p, ONCE, max(at, staged), [put])
