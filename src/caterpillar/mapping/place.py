@@ -14,6 +14,7 @@ from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.paper import place_paper
 from caterpillar.mapping.pipeline import place_pipeline
 from caterpillar.mapping.schedule import Schedule
+from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.sum_order import sum_order
 from caterpillar.program import Program, Update
 
@@ -54,6 +55,8 @@ def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
         if isinstance(other, Schedule):
             best = other if isinstance(best, Infeasible) or other.steady.cycles < best.steady.cycles else best
         columns //= 2
+    if isinstance(best, Infeasible) and program.rule == "sgd":
+        return place_streamed(program, machine)
     return best
 
 

@@ -1,0 +1,133 @@
+"""The layout where not all weights fit the PEs' memories: what stays in MEM A, and what lies in the core SRAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.arrange import Room, last_layer, panel_layer
+from caterpillar.mapping.isa import sram_beat_cycles
+from caterpillar.mapping.layout import LayerLayout, Layout
+from caterpillar.mapping.schedule import Places
+from caterpillar.mapping.streamed.share import Share, divide
+from caterpillar.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamedLayout(Layout):
+    """A Layout of which hidden layers have a share (shares[l - 1]) in place of a tiled matrix; all lanes in one group.
+
+    input_word, scaled_word: MEM B's words where a position's inputs and scaled inputs wait for their registers.
+    rows: of PEs in a core. sample_beats, sram_beats: beats of core SRAM of a sample, which lies first, and of all that
+    lies there.
+    """
+
+    shares: tuple[Share, ...]
+    input_word: int
+    scaled_word: int
+    rows: int
+    sample_beats: int
+    sram_beats: int
+
+    def weight_places(self, index: int) -> Places:
+        """The words of W_index, (inputs, outputs), in MEM A and in core SRAM."""
+        plain = super(StreamedLayout, self).weight_places(index)
+        if index == len(self.layers):
+            return plain
+        layer, share = self.layers[index - 1], self.shares[index - 1]
+        position = np.arange(layer.positions)[:, None, None]
+        streamed, number = share.places(np.arange(layer.panel)[:, None])
+        rows = self.rows
+        columns = self.lanes // rows
+        resident = share.address + position * share.resident + number
+        beats = share.beat + (position * share.streamed + number) * columns + plain.lane // rows
+        word = np.where(streamed, beats, resident)
+        return replace(plain, word=word, streamed=np.broadcast_to(streamed, word.shape))
+
+    @property
+    def streamed_weights(self) -> int:
+        """Weights of the network that lie in core SRAM."""
+        total = 0
+        for layer, share in zip(self.layers, self.shares, strict=False):
+            streamed, _ = share.places(np.arange(layer.panel))
+            outputs = np.arange(self.cores)[:, None] * layer.panel + np.flatnonzero(streamed)
+            total += layer.inputs * int((outputs < layer.outputs).sum())
+        return total
+
+
+def make_streamed(network: Network, machine: Machine) -> StreamedLayout:
+    """The placement; it may exceed the memories."""
+    layers: list[LayerLayout] = []
+    for layer in network.layers[:-1]:
+        layers.append(panel_layer(layer, layers[-1] if layers else None, machine, machine.pes_per_core, 1))
+    layers.append(last_layer(network.layers[-1], layers[-1], machine))
+    a, b = Room(), Room()
+    last = layers[-1]
+    layers[-1] = replace(last, weights=replace(last.weights, address=a.take(last.positions * last.padded)))
+    columns, hidden = machine.pe_cols, layers[1:-1]
+    beats = layers[0].positions * columns
+    sram, shares = Room(beats), list[Share]()
+    for layer, resident in zip(layers, _resident(layers[:-1], machine, machine.pe_sram_words - a.words), strict=False):
+        share = divide(layer.panel, resident, most_beside(machine))
+        address, beat = a.take(layer.positions * resident), sram.take(layer.positions * share.streamed * columns)
+        shares.append(replace(share, address=address, beat=beat))
+    old_input = b.take(layers[0].positions)
+    own = (0, *(b.take(layer.own) for layer in layers[:-1]))
+    gates = (0, *(b.take(layer.chunk) for layer in hidden))
+    scaled_own = b.take(layers[-2].own)
+    own_error = b.take(max(*(layer.own for layer in layers), *(layer.chunk for layer in hidden), 1))
+    scratch = b.take(max(*(layer.padded for layer in layers), last.own * (machine.cores + 1)))
+    sums = b.take(max(layer.own * layer.owners for layer in layers))
+    input_word, scaled_word = b.take(1), b.take(1)
+    return StreamedLayout(
+        cores=machine.cores,
+        layers=tuple(layers),
+        new_input=input_word,
+        old_input=old_input,
+        gathered=(),
+        own=own,
+        gates=gates,
+        scaled_own=scaled_own,
+        own_error=own_error,
+        sums=(0, *(sums for _ in layers)),
+        first_error=scratch,
+        scratch=scratch,
+        feedback=(None,) * (len(layers) + 1),
+        direct_error=0,
+        direct=False,
+        mem_a_words=a.words,
+        mem_b_words=b.words,
+        shares=tuple(shares),
+        input_word=input_word,
+        scaled_word=scaled_word,
+        rows=machine.pe_rows,
+        sample_beats=beats,
+        sram_beats=sram.words,
+    )
+
+
+def most_beside(machine: Machine) -> int:
+    """Resident weights that hide beside a streamed one: the row buses take a cycle a column, or more, to bring it."""
+    return machine.pe_cols * sram_beat_cycles(machine) - 1
+
+
+def _resident(layers: list[LayerLayout], machine: Machine, room: int) -> list[int]:
+    """Outputs of each layer whose weights stay in MEM A, of which there are `room` words.
+
+    First those of all layers but the first that hide beside streamed weights, which cross the buses three times a
+    sample; then the first layer's, which cross them twice; then any. A layer of many positions before one of few.
+    """
+    most = most_beside(machine)
+    order = [*sorted(range(1, len(layers)), key=lambda index: -layers[index].positions), 0]
+    found = [0] * len(layers)
+    for share in (most, None):
+        for index in order:
+            layer = layers[index]
+            limit = layer.panel if share is None else layer.panel * share // (share + 1)
+            more = min(limit - found[index], room // layer.positions)
+            if more > 0:
+                found[index] += more
+                room -= more * layer.positions
+    return found

@@ -1,0 +1,81 @@
+"""place_streamed: one sample at a time where not all weights, or what waits for the update, fit the PEs' memories."""
+
+from __future__ import annotations
+
+from caterpillar.checks import Infeasible
+from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.mapping.descent import reduction_registers
+from caterpillar.mapping.isa import FIFO_BEATS, REGISTER
+from caterpillar.mapping.schedule import Schedule
+from caterpillar.mapping.streamed.layout import StreamedLayout, make_streamed
+from caterpillar.mapping.streamed.passes import SUMS
+from caterpillar.mapping.streamed.ticks import last_update, tick, timing
+from caterpillar.mapping.sum_order import order_with
+from caterpillar.program import Program
+
+
+def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """The micro-programs of sgd, or what does not fit."""
+    layout = make_streamed(program.network, machine)
+    backward = [timing(layout, machine, index, back=True, update=True) for index in range(2, len(layout.layers))]
+    short = _too_small(layout, machine, max((t.sums for t in backward), default=0))
+    if short:
+        return short
+    return Schedule(
+        network=program.network,
+        machine=machine,
+        rule=program.rule,
+        mapping="best",
+        layout=layout,
+        order=order_with(layout, machine, program.rule, [t.chain_of for t in backward]),
+        first=tick(layout, machine, update=False),
+        steady=tick(layout, machine, update=True),
+        last=last_update(layout, machine),
+        sample_beats=layout.sample_beats,
+        sram_beats=layout.sram_beats,
+        streamed_weights=layout.streamed_weights,
+        macs_per_sample=program.macs_per_sample,
+    )
+
+
+def _too_small(layout: StreamedLayout, machine: Machine, sums: int) -> Infeasible | None:
+    registers = max(SUMS - REGISTER + sums, reduction_registers(layout, machine))
+    hidden, last = layout.layers[1:-1], layout.layers[-1]
+    waiting = [2 * (layer.chunk + 1) * machine.pe_cols for layer in hidden]
+    beats = max(*waiting, last.own * -(-last.owners // machine.pe_rows), 1)
+    beat_bytes = machine.pe_rows * WORD_BYTES
+    for what, needs, has, hint in (
+        (
+            "MEM A of a PE",
+            layout.mem_a_words * WORD_BYTES,
+            machine.pe_sram_bytes,
+            "raise pe_sram_bytes or the number of cores",
+        ),
+        (
+            "the SRAM of a core, where weights lie that do not fit MEM A,",
+            layout.sram_beats * beat_bytes,
+            machine.core_sram_bytes,
+            "raise core_sram_bytes, pe_sram_bytes or the number of cores",
+        ),
+        (
+            "MEM B of a PE",
+            layout.mem_b_words * WORD_BYTES,
+            machine.pe_mem_b_bytes,
+            "raise pe_mem_b_bytes or the number of cores",
+        ),
+        (
+            "the register file of a PE",
+            registers * WORD_BYTES,
+            machine.pe_registers * WORD_BYTES,
+            "raise pe_registers or lower pe_rows or pe_cols",
+        ),
+        (
+            "the ring's receive queue",
+            beats * beat_bytes,
+            FIFO_BEATS * beat_bytes,
+            "raise the number of cores or of PEs",
+        ),
+    ):
+        if needs > has:
+            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
+    return None
