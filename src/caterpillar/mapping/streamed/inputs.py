@@ -43,7 +43,8 @@ def sample_inputs(p: Pass, layout: StreamedLayout) -> None:
         if t.update:
             old_inputs(p, layout)
     with b.account("forward"):
-        b.load_within(at + t.latched + 1, at + t.forward_at - 1, layout.input_word, INPUT, [outer])
+        used = t.turns + t.forward_at - t.period  # by the position before
+        b.load_within(at + max(t.latched + 1, used), at + t.forward_at - 1, layout.input_word, INPUT, [outer])
 
 
 def old_inputs(p: Pass, layout: StreamedLayout) -> None:
@@ -80,7 +81,7 @@ def gathered_inputs(p: Pass, layout: StreamedLayout, index: int) -> None:
             b.issue("row_bus", when, [outer], row_from=FROM_DOWN, row_to=g, row_mask=EXACT, **send)
     at, outer = p.rounds()
     b.memory_b(WRITE, at + t.latched, [outer], layout.input_word, ROW)
-    b.load_within(at + t.latched + 1, at - 1, layout.input_word, INPUT, [outer])
+    b.load_within(at + max(t.latched + 1, t.turns - t.period), at - 1, layout.input_word, INPUT, [outer])
     for i in range(chunk):
         at, _ = p.rounds(i)
         if b.store_within(at, at + t.period + t.latched, layout.gates[index - 1] + i, INPUT) is None:
@@ -114,7 +115,8 @@ def gathered_again(p: Pass, layout: StreamedLayout, index: int, ready: int) -> N
     with b.account("update"):
         b.issue("fma", at + t.latched, [outer], fma_a=RATE, fma_b=ROW, fma_c=ZERO)
         b.memory_b(WRITE, at + scaled, [outer], layout.scaled_word, RESULT)
-        b.load_within(at + scaled + 1, at - 1, layout.scaled_word, SCALED, [outer])
+        used = t.turns - t.period  # by the position before
+        b.load_within(at + max(scaled + 1, used), at - 1, layout.scaled_word, SCALED, [outer])
 
 
 def sending(t: Timing) -> int:

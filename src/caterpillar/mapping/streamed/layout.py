@@ -116,14 +116,15 @@ def most_beside(machine: Machine) -> int:
 def _resident(layers: list[LayerLayout], machine: Machine, room: int) -> list[int]:
     """Outputs of each layer whose weights stay in MEM A, of which there are `room` words.
 
-    First those of all layers but the first that hide beside streamed weights, which cross the buses three times a
-    sample; then the first layer's, which cross them twice; then any. A layer of many positions before one of few.
+    First those of all layers but the first that hide beside streamed weights, one at a time or as many as can, for
+    those weights would cross the buses three times a sample; then the first layer's, which would twice; then any. A
+    layer of many positions before one of few.
     """
     most = most_beside(machine)
-    order = [*sorted(range(1, len(layers)), key=lambda index: -layers[index].positions), 0]
+    hidden = sorted(range(1, len(layers)), key=lambda index: -layers[index].positions)
     found = [0] * len(layers)
-    for share in (most, None):
-        for index in order:
+    for indices, share in ((hidden, min(most, 1)), (hidden, most), ([0], most), ([*hidden, 0], None)):
+        for index in indices:
             layer = layers[index]
             limit = layer.panel if share is None else layer.panel * share // (share + 1)
             more = min(limit - found[index], room // layer.positions)

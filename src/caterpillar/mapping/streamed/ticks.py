@@ -61,7 +61,7 @@ def tick(layout: StreamedLayout, m: Machine, *, update: bool) -> MicroProgram:
 def last_update(layout: StreamedLayout, m: Machine) -> MicroProgram:
     """Update of layer 1 with the last sample."""
     b, t = Builder(), timing(layout, m, 1, update=True, inputs="none")
-    p = Pass(b, t, 1 + max(-t.begins, t.period), errors=layout.first_error, sums=0)
+    p = Pass(b, t, 1 + t.period, errors=layout.first_error, sums=0)
     with b.phase("update 1", UPDATE):
         old_inputs(p, layout)
         p.weights()

@@ -7,6 +7,7 @@ inputs of the next one and, where errors are propagated, the sums of the last on
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -96,8 +97,7 @@ class Timing:
     @property
     def turns(self) -> int:
         """The last weight's turn."""
-        share = self.share
-        return share.cycle(share.mixed * share.wide + share.alone + share.tail - 1, self.slot, self.step)
+        return self._turns[-1]
 
     @property
     def issued(self) -> int:
@@ -120,22 +120,23 @@ class Timing:
     @cached_property
     def chain_of(self) -> tuple[int, ...]:
         """Of each of the panel's outputs: its error sum."""
-        outputs = range(self.share.mixed * self.share.wide + self.share.alone + self.share.tail)
-        return tuple(self.share.cycle(output, self.slot, 2) // 2 % self.chains for output in outputs)
+        return tuple(turn // 2 % self.chains for turn in self._turns)
 
     @property
     def sums(self) -> int:
         """Error sums to be added, rounded up to a power of two."""
         return 1 << max(self.chain_of).bit_length()
 
-    @property
-    def halvings(self) -> list[tuple[int, int]]:
+    @cached_property
+    def halvings(self) -> tuple[tuple[int, int], ...]:
         """(first cycle, additions) of each step in which the error sums are added."""
         at, count, found = self.turns + 1 + self.machine.fma_latency, self.sums // 2, list[tuple[int, int]]()
+        if count and at <= (self._inside or 0) < at + self.machine.fma_latency * count.bit_length() + count:
+            at = (self._inside or 0) + 1
         while count:
             found.append((at, count))
             at, count = at + count - 1 + self.machine.fma_latency, count // 2
-        return found
+        return tuple(found)
 
     @property
     def summed(self) -> int:
@@ -156,10 +157,9 @@ class Timing:
     @cached_property
     def _visit(self) -> tuple[int, int]:
         """visit and leaves: the sum leaves after the beats of slot 0's weight if there is time, else before them."""
-        share, wait = self.share, max(self.machine.fma_latency, self.pace)
-        end = max(output for output, chain in enumerate(self.chain_of) if chain == 0)
-        until = share.cycle(end, self.slot, 2) + 2  # then its register, if it comes from there, is to be written anew
-        if share.streamed:
+        wait, turns = max(self.machine.fma_latency, self.pace), zip(self._turns, self.chain_of, strict=True)
+        until = max(turn for turn, chain in turns if chain == 0) + 2  # then its register is to be written anew
+        if self.share.streamed:
             until = min(until, self.returns, self.slot + self.arrives)
         at = min(self.arrives, -1)
         leaves = max(at + wait, self.arrives + self.stream)
@@ -172,28 +172,93 @@ class Timing:
         """The first beat of what comes over the ring for it."""
         return self.visit - 1 - (self.machine.pe_cols - 1) * self.pace
 
+    @cached_property
+    def _inside(self) -> int | None:
+        """When the row latches hold the next position's inputs that come in the place of one more weight of this one.
+
+        For that must be time before the last weight goes back, and when they have come, and are scaled, the FMA and
+        MEM B must be free: else None, and they come after it.
+        """
+        share, latency = self.share, self.machine.fma_latency
+        if not (self.update and share.streamed) or self.inputs == "none":
+            return None
+        at = share.streamed * self.slot + self.arrives + self.span
+        back = (share.streamed - 1) * self.slot + self.returns
+        late = self.pace - 1 if self.inputs == "sample" else 0
+        if at + late > back or at < self.forward_at or at + latency < self.turns:
+            return None
+        if self.back and at - self.span < self.leaves + self.span:
+            return None
+        free = at not in self._multiplies and max(self._accesses[at], self._accesses[at + latency]) < 2
+        return at if free else None
+
+    @cached_property
+    def _multiplies(self) -> set[int]:
+        """Cycles of a position in which its weights are worked on."""
+        after = self.forward_at if self.forward else self.step - 1
+        return {cycle for turn in self._turns for cycle in (turn, turn + after)}
+
+    @cached_property
+    def _accesses(self) -> Counter[int]:
+        """How often a position's weights have MEM B read or written in a cycle."""
+        found, forward = Counter[int](), self.forward_at
+        for turn in self._turns:
+            found.update([turn - 1] if self.update else [])
+            found.update([turn + forward - 1, turn + forward + self.machine.fma_latency] if self.forward else [])
+        return found
+
+    @cached_property
+    def _turns(self) -> tuple[int, ...]:
+        """Of each of the panel's outputs."""
+        outputs = range(self.share.mixed * self.share.wide + self.share.alone + self.share.tail)
+        return tuple(self.share.cycle(output, self.slot, self.step) for output in outputs)
+
     @property
     def latched(self) -> int:
         """The cycle in which the row latches hold a position's inputs."""
-        if self.back:
-            return min(self.taken, -3 - self.machine.fma_latency)
-        late = self.pace - 1 if self.inputs == "sample" else 0
-        return min(self.arrives - late, self.forward_at - 3, -1)
+        return self._round[1]
 
     @property
     def begins(self) -> int:
         """The first beat of a position's inputs."""
-        return self.arrives if self.inputs == "none" else self.latched - 1 - (self.machine.pe_cols - 1) * self.pace
+        return self._round[1] - 1 - (self.machine.pe_cols - 1) * self.pace
 
-    @cached_property
+    @property
     def period(self) -> int:
         """Cycles from one position to the next."""
-        least = [self.buses - self.begins, self.issued + self.machine.fma_latency + 1]
-        if self.inputs != "none":
-            least += [self.issued - self.latched, self.forward_at - self.latched]
-        if self.forward and self.inputs == "ring":
-            least.append(self.issued - self.begins)  # reads of own outputs need a port of MEM B
+        return self._round[0]
+
+    @cached_property
+    def _round(self) -> tuple[int, int]:
+        """period and latched."""
+        latency, span, inside = self.machine.fma_latency, self.span, self._inside
+        least = [self.buses - self.arrives, self.issued + latency + 1]
+        if self.back:
+            least += [self.buses - self.taken, self.summed - self.visit]
+        if self.inputs == "none":
+            return up(max(least), self.step), 0
+        late = -3 - latency if self.back else min(self.forward_at - 3, -1)
+        if inside is not None:
+            period = up(max(*least, inside - late), self.step)
+            return period, inside - period
+        latched = min(late, self.taken if self.back else self.arrives - (self.pace - 1) * (self.inputs == "sample"))
+        begins = latched - 1 - (self.machine.pe_cols - 1) * self.pace
+        least += [self.buses - begins, self.forward_at - latched]
         if self.back:
             added = self.halvings[-1][0] + 1 if self.halvings else 0
-            least += [self.summed - self.visit, added - self.latched, self.leaves + self.span - self.begins]
-        return up(max(least), self.step)
+            least += [max(added, self.issued) - latched, self.leaves + span - begins]
+        elif self.inputs == "sample":
+            least.append(self.issued - latched)
+        period = up(max(least), self.step)
+        while self.forward and not self._room(period, latched):
+            period += self.step
+        return period, latched
+
+    def _room(self, period: int, latched: int) -> bool:
+        """Whether MEM B has time for the inputs, and, if they come round the ring, to read and keep the core's own."""
+        taken = [period + latched]
+        if self.inputs == "ring":
+            taken += [period + latched - 2 - g * self.pace for g in range(self.machine.pe_cols)]
+            if all(self._accesses[at] > 1 or at in taken for at in range(period + latched)):
+                return False
+        return all(self._accesses[at] < 2 for at in taken)
