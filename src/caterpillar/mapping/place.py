@@ -20,6 +20,7 @@ from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
 RULES = ("sgd", "fa", "dfa", "cp")
+MEM_A, MEM_B = "MEM A of a PE", "MEM B of a PE"
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -55,7 +56,7 @@ def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
         if isinstance(other, Schedule):
             best = other if isinstance(best, Infeasible) or other.steady.cycles < best.steady.cycles else best
         columns //= 2
-    if isinstance(best, Infeasible) and program.rule == "sgd":
+    if isinstance(best, Infeasible) and program.rule == "sgd" and best.what in (MEM_A, MEM_B):
         return place_streamed(program, machine)
     return best
 
@@ -122,13 +123,13 @@ def _too_small(layout: Layout, machine: Machine, rule: str) -> Infeasible | None
     beats = max(*waiting, last.own * -(-last.owners // machine.pe_rows), 1)
     for what, needs, has, hint in (
         (
-            "MEM A of a PE",
+            MEM_A,
             layout.mem_a_words * WORD_BYTES,
             machine.pe_sram_bytes,
             "raise pe_sram_bytes or the number of cores",
         ),
         (
-            "MEM B of a PE",
+            MEM_B,
             layout.mem_b_words * WORD_BYTES,
             machine.pe_mem_b_bytes,
             "raise pe_mem_b_bytes or the number of cores",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from caterpillar.checks import Infeasible
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.descent import reduction_registers
+from caterpillar.mapping.encoding import BITS
 from caterpillar.mapping.isa import FIFO_BEATS, REGISTER
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed.layout import StreamedLayout, make_streamed
@@ -54,7 +55,7 @@ def _too_small(layout: StreamedLayout, machine: Machine, sums: int) -> Infeasibl
         (
             "the SRAM of a core, where weights lie that do not fit MEM A,",
             layout.sram_beats * beat_bytes,
-            machine.core_sram_bytes,
+            min(machine.core_sram_bytes, beat_bytes << BITS["row_address"]),
             "raise core_sram_bytes, pe_sram_bytes or the number of cores",
         ),
         (
