@@ -43,15 +43,15 @@ def sample_inputs(p: Pass, layout: StreamedLayout) -> None:
         if t.update:
             old_inputs(p, layout)
     with b.account("forward"):
-        used = t.turns + t.forward_at - t.period  # by the position before
-        b.load_within(at + max(t.latched + 1, used), at + t.forward_at - 1, layout.input_word, INPUT, [outer])
+        used = t.ends + t.work.forward - t.period  # by the position before
+        b.load_within(at + max(t.latched + 1, used), at + t.work.forward - 1, layout.input_word, INPUT, [outer])
 
 
 def old_inputs(p: Pass, layout: StreamedLayout) -> None:
     """The old sample's scaled inputs, from MEM B to update with: before the new one's come there."""
     t, (at, along) = p.t, p.rounds(address=1)
     late = t.latched + t.machine.fma_latency if t.inputs == "sample" else -1
-    p.b.load_within(at + t.turns - t.period, at + min(-1, late), layout.old_input, SCALED, [along])
+    p.b.load_within(at + t.ends - t.period, at + min(-1, late), layout.old_input, SCALED, [along])
 
 
 def gathered_inputs(p: Pass, layout: StreamedLayout, index: int) -> None:
@@ -72,7 +72,15 @@ def gathered_inputs(p: Pass, layout: StreamedLayout, index: int) -> None:
             slot, column = (OWN, source[1]) if source else (ZERO, 0)
             send = {"row_send": DOWN} if cores > 1 else {}
             b.issue(
-                "row_bus", when, row_from=FROM_PE, row_column=column, row_slot=slot, row_to=g, row_mask=EXACT, **send
+                "row_bus",
+                when,
+                [],
+                row_from=FROM_PE,
+                row_column=column,
+                row_slot=slot,
+                row_to=g,
+                row_mask=EXACT,
+                **send,
             )
     for low, high, send in ((1, cores - 1, {"row_send": DOWN}), (max(1, cores - 1), cores, {})):
         at, outer = p.rounds(low * chunk, high * chunk)
@@ -81,7 +89,7 @@ def gathered_inputs(p: Pass, layout: StreamedLayout, index: int) -> None:
             b.issue("row_bus", when, [outer], row_from=FROM_DOWN, row_to=g, row_mask=EXACT, **send)
     at, outer = p.rounds()
     b.memory_b(WRITE, at + t.latched, [outer], layout.input_word, ROW)
-    b.load_within(at + max(t.latched + 1, t.turns - t.period), at - 1, layout.input_word, INPUT, [outer])
+    b.load_within(at + max(t.latched + 1, t.ends - t.period), at - 1, layout.input_word, INPUT, [outer])
     for i in range(chunk):
         at, _ = p.rounds(i)
         if b.store_within(at, at + t.period + t.latched, layout.gates[index - 1] + i, INPUT) is None:
@@ -115,7 +123,7 @@ def gathered_again(p: Pass, layout: StreamedLayout, index: int, ready: int) -> N
     with b.account("update"):
         b.issue("fma", at + t.latched, [outer], fma_a=RATE, fma_b=ROW, fma_c=ZERO)
         b.memory_b(WRITE, at + scaled, [outer], layout.scaled_word, RESULT)
-        used = t.turns - t.period  # by the position before
+        used = t.ends - t.period  # by the position before
         b.load_within(at + max(scaled + 1, used), at - 1, layout.scaled_word, SCALED, [outer])
 
 

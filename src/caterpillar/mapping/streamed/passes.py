@@ -54,7 +54,7 @@ class Pass:
     def weights(self) -> None:
         """Every weight is read, used, and, updated, written."""
         t = self.t
-        for series in t.share.series(t.slot, t.step, t.chains if t.back else 1):
+        for series in t.share.series(t.turns, t.chains):
             if not series.count:
                 continue
             if series.streamed:
@@ -91,18 +91,16 @@ class Pass:
                     self.b.issue("row_bus", when + t.returns, loops, row_from=FROM_PE, **there, **address)
 
     def _resident(self, series: Series) -> None:
-        """Reads in odd cycles and writes in even ones, of a pass in which a weight takes two."""
         t, latency = self.t, self.t.machine.fma_latency
         before, stride = self._first(t.share.resident)
         at, outer = self.rounds(address=stride)
         loops = [outer, loop(series.count, series.period, address=series.stride)]
         address = t.share.address + before + series.number
         self.b.memory_a(READ, at + series.at - 1, loops, address, MEM_A)
-        if t.update:
-            late = latency % 2
+        for written in t.work.writes:
             with self.b.account("update"):
-                slot = RESULT_BEFORE if late else RESULT
-                self.b.memory_a(WRITE, at + series.at + latency + late, loops, address, slot)
+                slot = RESULT if written == latency else RESULT_BEFORE
+                self.b.memory_a(WRITE, at + series.at + written, loops, address, slot)
 
     def _update(self, series: Series) -> None:
         """W - (lr h) d."""
@@ -115,17 +113,16 @@ class Pass:
     def _error(self, series: Series) -> None:
         """A multiply-add of the input's error: the first of a chain begins with +0, the last ends in a register."""
         t = self.t
-        chain = t.chain_of[series.output]
-        turns = [output for output, other in enumerate(t.chain_of) if other == chain]
+        chain = series.output % t.chains
         last = series.output + (series.count - 1) * series.step
-        begins, ends = series.output == turns[0], last == turns[-1]
+        begins, ends = series.output < t.chains, last + t.chains >= t.share.outputs
         cuts = sorted({0, int(begins), max(int(begins), series.count - int(ends)), series.count})
         for low, high in pairwise(cuts):
             c = ZERO if begins and low == 0 else ACCUMULATOR + chain
             to = SUMS + chain if ends and high == series.count else ACCUMULATOR + chain
             at, outer = self.rounds()
             loops = [outer, loop(high - low, series.period)]
-            when = at + series.at + low * series.period + t.step - 1
+            when = at + series.at + low * series.period + 1
             fields = {"fma_a": ROW if series.streamed else MEM_A, "fma_b": ERROR, "fma_c": c, "fma_to": to}
             with self.b.account("backward"):
                 self.b.issue("fma", when, loops, **fields)
@@ -135,11 +132,11 @@ class Pass:
         t, latency = self.t, self.t.machine.fma_latency
         weight = ROW if series.streamed else MEM_A
         if t.update:
-            weight = RESULT if latency % 2 else RESULT_BEFORE
+            weight = RESULT if t.work.forward == latency else RESULT_BEFORE
         with self.b.account("forward"):
             for low, high, c in ((0, 1, ZERO), (1, self.positions, SUM)):
                 at, outer = self.rounds(low, high)
-                when, address = at + series.at + t.forward_at, self.sums + series.output
+                when, address = at + series.at + t.work.forward, self.sums + series.output
                 loops = [outer, loop(series.count, series.period)]
                 along = [outer, loop(series.count, series.period, address=series.step)]
                 if low:

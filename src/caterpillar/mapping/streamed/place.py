@@ -19,7 +19,7 @@ def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-programs of sgd, or what does not fit."""
     layout = make_streamed(program.network, machine)
     backward = [timing(layout, machine, index, back=True, update=True) for index in range(2, len(layout.layers))]
-    short = _too_small(layout, machine, max((t.sums for t in backward), default=0))
+    short = _too_small(layout, machine, max((t.chains for t in backward), default=0))
     if short:
         return short
     return Schedule(
@@ -28,7 +28,7 @@ def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
         rule=program.rule,
         mapping="best",
         layout=layout,
-        order=order_with(layout, machine, program.rule, [t.chain_of for t in backward]),
+        order=order_with(layout, machine, program.rule, [range(t.chains) for t in backward]),
         first=tick(layout, machine, update=False),
         steady=tick(layout, machine, update=True),
         last=last_update(layout, machine),

@@ -19,6 +19,18 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """When weights are used: slots of so many cycles, in a slot at `offsets`; `rest` cycles after the last slot the
+    first of the tail, those `step` cycles apart.
+    """
+
+    slot: int
+    offsets: tuple[int, ...]
+    step: int
+    rest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """Weights of one position that come at equal distances: what a loop does.
 
@@ -60,6 +72,11 @@ class Share:
         return self.mixed * self.beside + self.tail
 
     @property
+    def outputs(self) -> int:
+        """All of the panel."""
+        return self.streamed + self.resident
+
+    @property
     def wide(self) -> int:
         """Weights of the slots that have most."""
         return 1 + self.beside if self.mixed else 1
@@ -74,51 +91,50 @@ class Share:
         rest = np.where(alone, self.mixed + later, self.mixed * self.beside + later - self.alone)
         return streamed, np.where(mixed, np.where(place == 0, slot, beside), rest)
 
-    def cycle(self, output: int, slot: int, step: int) -> int:
-        """When an output's turn is: a slot takes `slot` cycles, a weight `step`."""
-        if output < self.mixed * self.wide:
-            return output // self.wide * slot + output % self.wide * step
+    def is_streamed(self, output: int) -> bool:
+        """Whether an output's weights lie in core SRAM."""
         later = output - self.mixed * self.wide
-        return (self.mixed + min(later, self.alone)) * slot + max(0, later - self.alone) * step
+        return output % self.wide == 0 if later < 0 else later < self.alone
 
-    def series(self, slot: int, step: int, chains: int = 1) -> Iterator[Series]:
-        """All turns, in loops: those of one loop have the same chain, (cycle / 2) mod chains, if steps are of 2."""
-        turns, wide = chains // gcd(chains, slot // 2), self.wide
-        for first in range(turns):
-            for place in range(wide if self.mixed else 0):
-                beside = first * self.beside + place - 1
+    def turn(self, output: int, turns: Turns) -> int:
+        """The cycle of an output's turn, from slot 0 on."""
+        if output < self.mixed * self.wide:
+            return output // self.wide * turns.slot + turns.offsets[output % self.wide]
+        later = output - self.mixed * self.wide
+        if later < self.alone:
+            return (self.mixed + later) * turns.slot
+        return self.streamed * turns.slot + turns.rest + (later - self.alone) * turns.step
+
+    def series(self, turns: Turns, chains: int) -> Iterator[Series]:
+        """All turns, in loops: outputs of one loop are the same modulo `chains`."""
+        wide, again = self.wide, chains // gcd(chains, self.wide)
+        for first in range(again if self.mixed else 0):
+            for place in range(wide):
                 yield Series(
                     streamed=place == 0,
-                    at=first * slot + place * step,
-                    period=turns * slot,
-                    count=len(range(first, self.mixed, turns)),
+                    at=first * turns.slot + turns.offsets[place],
+                    period=again * turns.slot,
+                    count=len(range(first, self.mixed, again)),
                     output=first * wide + place,
-                    step=turns * wide,
-                    number=beside if place else first,
-                    stride=turns * (self.beside if place else 1),
+                    step=again * wide,
+                    number=first * self.beside + place - 1 if place else first,
+                    stride=again * (self.beside if place else 1),
                 )
-            yield Series(
-                streamed=True,
-                at=(self.mixed + first) * slot,
-                period=turns * slot,
-                count=len(range(first, self.alone, turns)),
-                output=self.mixed * wide + first,
-                step=turns,
-                number=self.mixed + first,
-                stride=turns,
-            )
-        before = self.mixed * wide + self.alone
-        for first in range(chains):
-            yield Series(
-                streamed=False,
-                at=self.streamed * slot + first * step,
-                period=chains * step,
-                count=len(range(first, self.tail, chains)),
-                output=before + first,
-                step=chains,
-                number=self.mixed * self.beside + first,
-                stride=chains,
-            )
+        for streamed, count, number, before in (
+            (True, self.alone, self.mixed, self.mixed * wide),
+            (False, self.tail, self.mixed * self.beside, self.mixed * wide + self.alone),
+        ):
+            for first in range(min(chains, count)):
+                yield Series(
+                    streamed=streamed,
+                    at=self.turn(before + first, turns),
+                    period=chains * (turns.slot if streamed else turns.step),
+                    count=len(range(first, count, chains)),
+                    output=before + first,
+                    step=chains,
+                    number=number + first,
+                    stride=chains,
+                )
 
 
 def divide(outputs: int, resident: int, most: int) -> Share:

@@ -21,8 +21,8 @@ def visits(p: Pass, *, gates: int, to: int) -> int:
     with b.account("backward"):
         for first, count in t.halvings:
             for k in range(count):
-                begun = count < t.sums // 2
-                other, kept = (SUMS + i if begun or i in t.chain_of else ZERO for i in (count + k, k))
+                begun = count < t.chains // 2
+                other, kept = (SUMS + i if begun or i < t.share.outputs else ZERO for i in (count + k, k))
                 b.issue("fma", at + first + k, [outer], fma_a=other, fma_b=ONE, fma_c=kept, fma_to=SUMS + k)
     if cores > 1:
         _send(p, 0, chunk, SUMS)
