@@ -152,19 +152,26 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
 
 def output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> tuple[int, int]:
     """The last layer forward, its all-reduce and softmax; when the output errors are ready, and the FMA is free."""
-    depth, layer = len(layout.layers), layout.layers[-1]
-    began = ready + 1
+    ready = output_sums(b, layout, m, ready, own=layout.own[len(layout.layers) - 1], to=layout.own_error)
+    return output_errors(b, layout, m, ready, own=layout.own_error)
+
+
+def output_sums(b: Builder, layout: Layout, m: Machine, ready: int, *, own: int, to: int) -> int:
+    """Of the core's own inputs of the last layer, (lanes that keep them): its part of the logits; returns when ready."""
+    depth, layer, began = len(layout.layers), layout.layers[-1], ready + 1
     with b.phase(f"forward {depth}", FORWARD):
-        own, sums = layout.own[depth - 1], layout.sums[depth]
-        ready = forward(b, m, began, layer=layer, inputs=own, sums=sums, pace=accumulators(m))
-    ready = reduce_layer(b, layout, m, depth, ready, to=layout.own_error, began=began)
+        ready = forward(b, m, began, layer=layer, inputs=own, sums=layout.sums[depth], pace=accumulators(m))
+    return reduce_layer(b, layout, m, depth, ready, to=to, began=began)
+
+
+def output_errors(b: Builder, layout: Layout, m: Machine, ready: int, *, own: int) -> tuple[int, int]:
+    """The cores' parts of the logits added, and softmax: when the output errors are ready, and the FMA is free."""
+    depth, layer = len(layout.layers), layout.layers[-1]
     columns = -(-min(layer.outputs, layer.owners) // m.pe_rows)
     pace, gathered, logits = gather_pace(m, columns, 1), layout.scratch, layout.scratch + layer.own * m.cores
     sources = [[(word, column) for column in range(columns)] for word in range(layer.own)]
     with b.phase(f"all-gather {depth}", COLLECTIVE, "collective"):
-        summed = gather_ring(
-            b, m, ready + 1, own=layout.own_error, sources=sources, to=gathered, pace=pace, rotate=True
-        )
+        summed = gather_ring(b, m, ready + 1, own=own, sources=sources, to=gathered, pace=pace, rotate=True)
     with b.phase(f"add {depth}", COLLECTIVE):
         for word in range(layer.own):
             summed = sum_cores(b, m, summed, gathered=gathered + word * m.cores, to=logits + word)

@@ -68,7 +68,7 @@ def shortest(share: Share, choices: Sequence[Work], *, stream: int, beat: int, l
     while True:
         found = [clock for work in choices for clock in _clocks(share, work, slot, stream, beat, latency)]
         if found:
-            return min(found, key=lambda one: (one.turns.step, one.turns.rest, one.work.forward))
+            return min(found, key=lambda one: (one.turns.rest + share.tail * one.turns.step, one.work.forward))
         slot += 1
 
 

@@ -18,14 +18,14 @@ from caterpillar.mapping.layout import LayerLayout
 from caterpillar.mapping.streamed.clock import Clock, Work, shortest, works
 from caterpillar.mapping.streamed.share import Share, Turns
 
-Inputs = Literal["none", "sample", "ring"]
+Inputs = Literal["none", "sample", "ring", "both"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """A pass through a layer's weights that goes forward, propagates errors (back), updates, or two of these.
 
-    inputs: where new ones come from: the core SRAM (sample), or the ring (activations, to go forward or to update).
+    inputs: where they come from: the core SRAM (sample), or the ring: those to go forward or to update with, or both.
     """
 
     machine: Machine
@@ -56,7 +56,9 @@ class Timing:
     @property
     def pace(self) -> int:
         """Cycles from one beat of inputs or errors to the next."""
-        return sram_beat_cycles(self.machine) if self.inputs == "sample" else beat_cycles(self.machine)
+        from_sram = sram_beat_cycles(self.machine) if self.inputs in ("sample", "both") else 1
+        over_ring = beat_cycles(self.machine) if self.inputs in ("ring", "both") else 1
+        return max(from_sram, over_ring)
 
     @property
     def span(self) -> int:
@@ -168,7 +170,7 @@ class Timing:
             return None
         at = share.streamed * self.turns.slot + self.arrives + self.span
         back = (share.streamed - 1) * self.turns.slot + self.returns
-        late = self.pace - 1 if self.inputs == "sample" else 0
+        late = self.pace - 1 if self.inputs in ("sample", "both") else 0
         if at + late > back or at < self.work.forward or at + latency < self.ends:
             return None
         if self.back and at - self.span < self.leaves + self.span:
@@ -184,13 +186,22 @@ class Timing:
 
     @property
     def latched(self) -> int:
-        """The cycle in which the row latches hold a position's inputs."""
+        """The cycle in which the row latches hold a position's inputs: where there are both, those to update with."""
         return self._round[1]
 
     @property
     def begins(self) -> int:
         """The first beat of a position's inputs."""
-        return self._round[1] - 1 - (self.machine.pe_cols - 1) * self.pace
+        return self.before(self._round[1])
+
+    @property
+    def fresh(self) -> int:
+        """The cycle in which the row latches hold a position's inputs to go forward with, where there are both."""
+        return self.taken
+
+    def before(self, latched: int) -> int:
+        """The first of the beats that the row latches hold in a cycle."""
+        return latched - 1 - (self.machine.pe_cols - 1) * self.pace
 
     @property
     def period(self) -> int:
@@ -200,34 +211,39 @@ class Timing:
     @cached_property
     def _round(self) -> tuple[int, int]:
         """period and latched."""
-        latency, span, inside = self.machine.fma_latency, self.span, self._inside
-        least = [self.buses - self.arrives, self.issued + latency + 1, self.ends + max(self.work.writes, default=0) + 2]
+        latency = self.machine.fma_latency
+        written = max(self.work.writes, default=0)
+        least = [self.buses - self.arrives, self.issued + latency + 1, self.ends + written + 2]
+        first = self.before(self.fresh) if self.inputs == "both" else self.taken if self.back else self.arrives
         if self.back:
-            least += [self.buses - self.taken, self.summed - self.visit]
+            least += [self.buses - first, self.summed - self.visit]
+        if self.inputs == "both":
+            least.append(self.work.forward - self.fresh)
         if self.inputs == "none":
             return max(least), 0
         late = -3 - latency if self.back else min(self.work.forward - 3, -1)
-        if inside is not None:
-            period = max(*least, inside - late)
-            return period, inside - period
-        latched = min(late, self.taken if self.back else self.arrives - (self.pace - 1) * (self.inputs == "sample"))
-        begins = latched - 1 - (self.machine.pe_cols - 1) * self.pace
-        least += [self.buses - begins, self.work.forward - latched]
+        if self._inside is not None:
+            return self._roomy(max(*least, self._inside - late), None)
+        latched = min(late, first - (self.pace - 1) * (self.inputs == "sample"))
+        least += [self.buses - self.before(latched), self.work.forward - latched]
         if self.back:
             added = self.halvings[-1][0] + 1 if self.halvings else 0
-            least += [max(added, self.issued) - latched, self.leaves + span - begins]
+            least += [max(added, self.issued) - latched, self.leaves + self.span - self.before(latched)]
         elif self.inputs == "sample":
             least.append(self.issued - latched)
-        period = max(least)
-        while self.forward and not self._room(period, latched):
-            period += 1
-        return period, latched
+        return self._roomy(max(least), latched)
 
-    def _room(self, period: int, latched: int) -> bool:
-        """Whether MEM B has time for the inputs, and, if they come round the ring, to read and keep the core's own."""
-        taken = [period + latched]
-        if self.inputs == "ring":
-            taken += [period + latched - 2 - g * self.pace for g in range(self.machine.pe_cols)]
-            if all(self._accesses[at] > 1 or at in taken for at in range(period + latched)):
-                return False
-        return all(self._accesses[at] < 2 for at in taken)
+    def _roomy(self, period: int, latched: int | None) -> tuple[int, int]:
+        """The period, longer where MEM B would have no time, and latched."""
+        while self.forward:
+            at = period + latched if latched is not None else self._inside or 0
+            taken = [at, *([at + self.machine.fma_latency] if self.update else [])]
+            if self.inputs == "both":
+                taken.append(period + self.fresh)
+            if self.inputs == "ring":  # the core's own are read from MEM B, and kept there
+                taken += [self.before(at) - 1 + g * self.pace for g in range(self.machine.pe_cols)]
+            free = self.inputs != "ring" or any(self._accesses[c] < 2 and c not in taken for c in range(at))
+            if free and all(self._accesses[c] < 2 for c in taken):
+                break
+            period += 1
+        return period, latched if latched is not None else (self._inside or 0) - period
