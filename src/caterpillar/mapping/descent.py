@@ -88,7 +88,8 @@ def _tick(layout: Layout, machine: Machine, rule: str, *, update: bool) -> Micro
         ready = spread_softmax(b, machine, ready, outputs=layout.layers[-1].outputs, to=layout.scratch)
     if rule == "dfa":
         return b.program(direct_backward(b, layout, machine, ready))
-    ready = output_backward(b, layout, machine, ready, feedback=rule == "fa")
+    where = {"own": layout.own[len(layout.layers) - 1], "to": layout.own_error}
+    ready = output_backward(b, layout, machine, ready, feedback=rule == "fa", **where)
     backward = feedback_backward if rule == "fa" else _backward
     return b.program(backward(b, layout, machine, ready))
 
@@ -157,7 +158,7 @@ def output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> tuple[
 
 
 def output_sums(b: Builder, layout: Layout, m: Machine, ready: int, *, own: int, to: int) -> int:
-    """Of the core's own inputs of the last layer, (lanes that keep them): its part of the logits; returns when ready."""
+    """A core's part of the logits, from its own inputs of the last layer; returns when it is ready."""
     depth, layer, began = len(layout.layers), layout.layers[-1], ready + 1
     with b.phase(f"forward {depth}", FORWARD):
         ready = forward(b, m, began, layer=layer, inputs=own, sums=layout.sums[depth], pace=accumulators(m))
@@ -194,19 +195,21 @@ def _scale(b: Builder, layout: Layout, m: Machine, start: int) -> int:
     return scale(b, m, start, regions=regions, pace=1)
 
 
-def output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feedback: bool) -> int:
-    """The last layer backward and updated; returns when the errors of the core's own outputs are ready."""
+def output_backward(
+    b: Builder, layout: Layout, m: Machine, ready: int, *, own: int, to: int, feedback: bool = False
+) -> int:
+    """The last layer backward and updated, with the core's own inputs; returns when their errors are ready."""
     depth, layer = len(layout.layers), layout.layers[-1]
     with b.phase(f"backward {depth}, update {depth}", BACKWARD_UPDATE):
         return back_own(
             b,
             m,
             ready,
-            own=layout.own[depth - 1],
+            own=own,
             errors=layout.scratch,
             words=layout.layers[-2].own,
             outputs=layer.outputs,
-            to=layout.own_error,
+            to=to,
             through=layout.fixed(depth) if feedback else layer.weights,
             update=(layer.weights, layout.scaled_own),
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -58,54 +60,67 @@ class StreamedLayout(Layout):
 
 
 def make_streamed(network: Network, machine: Machine) -> StreamedLayout:
-    """The placement; it may exceed the memories."""
-    layers: list[LayerLayout] = []
-    for layer in network.layers[:-1]:
-        layers.append(panel_layer(layer, layers[-1] if layers else None, machine, machine.pes_per_core, 1))
-    layers.append(last_layer(network.layers[-1], layers[-1], machine))
-    a, b = Room(), Room()
-    last = layers[-1]
-    layers[-1] = replace(last, weights=replace(last.weights, address=a.take(last.positions * last.padded)))
-    columns, hidden = machine.pe_cols, layers[1:-1]
-    beats = layers[0].positions * columns
-    sram, shares = Room(beats), list[Share]()
-    for layer, resident in zip(layers, _resident(layers[:-1], machine, machine.pe_sram_words - a.words), strict=False):
-        share = divide(layer.panel, resident, most_beside(machine))
-        address, beat = a.take(layer.positions * resident), sram.take(layer.positions * share.streamed * columns)
-        shares.append(replace(share, address=address, beat=beat))
-    old_input = b.take(layers[0].positions)
-    own = (0, *(b.take(layer.own) for layer in layers[:-1]))
-    gates = (0, *(b.take(layer.chunk) for layer in hidden))
-    scaled_own = b.take(layers[-2].own)
+    """The placement for sgd; it may exceed the memories."""
+    b, given = Room(), Given(network, machine)
+    layers, hidden = given.layers, given.layers[1:-1]
     own_error = b.take(max(*(layer.own for layer in layers), *(layer.chunk for layer in hidden), 1))
-    scratch = b.take(max(*(layer.padded for layer in layers), last.own * (machine.cores + 1)))
-    sums = b.take(max(layer.own * layer.owners for layer in layers))
-    input_word, scaled_word = b.take(1), b.take(1)
     return StreamedLayout(
-        cores=machine.cores,
-        layers=tuple(layers),
-        new_input=input_word,
-        old_input=old_input,
-        gathered=(),
-        own=own,
-        gates=gates,
-        scaled_own=scaled_own,
+        old_input=b.take(layers[0].positions),
+        own=(0, *(b.take(layer.own) for layer in layers[:-1])),
+        gates=(0, *(b.take(layer.chunk) for layer in hidden)),
+        scaled_own=b.take(layers[-2].own),
         own_error=own_error,
-        sums=(0, *(sums for _ in layers)),
-        first_error=scratch,
-        scratch=scratch,
-        feedback=(None,) * (len(layers) + 1),
-        direct_error=0,
-        direct=False,
-        mem_a_words=a.words,
-        mem_b_words=b.words,
-        shares=tuple(shares),
-        input_word=input_word,
-        scaled_word=scaled_word,
-        rows=machine.pe_rows,
-        sample_beats=beats,
-        sram_beats=sram.words,
+        sram_beats=given.sram.words,
+        **given.fields(b),
     )
+
+
+class Given:
+    """What placements have in common: layers, and where their weights lie."""
+
+    def __init__(self, network: Network, machine: Machine) -> None:
+        self._machine, layers = machine, list[LayerLayout]()
+        for layer in network.layers[:-1]:
+            layers.append(panel_layer(layer, layers[-1] if layers else None, machine, machine.pes_per_core, 1))
+        last, a, columns = last_layer(network.layers[-1], layers[-1], machine), Room(), machine.pe_cols
+        address = a.take(last.positions * last.padded)
+        self.layers = (*layers, replace(last, weights=replace(last.weights, address=address)))
+        self._sample_beats = layers[0].positions * columns
+        self.sram, shares = Room(self._sample_beats), list[Share]()
+        for layer, resident in zip(layers, _resident(layers, machine, machine.pe_sram_words - a.words), strict=True):
+            share = divide(layer.panel, resident, most_beside(machine))
+            address, beat = (
+                a.take(layer.positions * resident),
+                self.sram.take(layer.positions * share.streamed * columns),
+            )
+            shares.append(replace(share, address=address, beat=beat))
+        self._shares, self._mem_a_words = tuple(shares), a.words
+
+    def fields(self, b: Room) -> dict[str, Any]:
+        """The other fields, with what MEM B has for all passes; the last words of it."""
+        layers, machine = self.layers, self._machine
+        scratch = b.take(max(*(layer.padded for layer in layers), layers[-1].own * (machine.cores + 1)))
+        sums = b.take(max(layer.own * layer.owners for layer in layers))
+        input_word, scaled_word = b.take(1), b.take(1)
+        return {
+            "cores": machine.cores,
+            "layers": layers,
+            "shares": self._shares,
+            "rows": machine.pe_rows,
+            "sample_beats": self._sample_beats,
+            "mem_a_words": self._mem_a_words,
+            "mem_b_words": b.words,
+            "scratch": scratch,
+            "first_error": scratch,
+            "sums": (0, *(sums for _ in layers)),
+            "new_input": input_word,
+            "input_word": input_word,
+            "scaled_word": scaled_word,
+            "gathered": (),
+            "feedback": (None,) * (len(layers) + 1),
+            "direct_error": 0,
+            "direct": False,
+        }
 
 
 def most_beside(machine: Machine) -> int:
@@ -113,7 +128,7 @@ def most_beside(machine: Machine) -> int:
     return machine.pe_cols * sram_beat_cycles(machine) - 1
 
 
-def _resident(layers: list[LayerLayout], machine: Machine, room: int) -> list[int]:
+def _resident(layers: Sequence[LayerLayout], machine: Machine, room: int) -> list[int]:
     """Outputs of each layer whose weights stay in MEM A, of which there are `room` words.
 
     First those of all layers but the first that hide beside streamed weights, one at a time or as many as can, for

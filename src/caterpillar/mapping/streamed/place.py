@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from caterpillar.checks import Infeasible
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.descent import reduction_registers
@@ -10,16 +12,23 @@ from caterpillar.mapping.isa import FIFO_BEATS, REGISTER
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed.layout import StreamedLayout, make_streamed
 from caterpillar.mapping.streamed.passes import SUMS
+from caterpillar.mapping.streamed.propagation import cp_tick, cp_timing
 from caterpillar.mapping.streamed.ticks import last_update, tick, timing
+from caterpillar.mapping.streamed.timing import Timing
+from caterpillar.mapping.streamed.waiting import make_waiting, waiting_order
 from caterpillar.mapping.sum_order import order_with
 from caterpillar.program import Program
 
 
 def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
-    """The micro-programs of sgd, or what does not fit."""
+    """The micro-programs of sgd or cp, or what does not fit."""
+    return _place_cp(program, machine) if program.rule == "cp" else _place_sgd(program, machine)
+
+
+def _place_sgd(program: Program, machine: Machine) -> Schedule | Infeasible:
     layout = make_streamed(program.network, machine)
-    backward = [timing(layout, machine, index, back=True, update=True) for index in range(2, len(layout.layers))]
-    short = _too_small(layout, machine, max((t.chains for t in backward), default=0))
+    passes = [timing(layout, machine, index, back=True, update=True) for index in range(2, len(layout.layers))]
+    short = _too_small(layout, machine, passes)
     if short:
         return short
     return Schedule(
@@ -28,7 +37,7 @@ def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
         rule=program.rule,
         mapping="best",
         layout=layout,
-        order=order_with(layout, machine, program.rule, [range(t.chains) for t in backward]),
+        order=order_with(layout, machine, program.rule, [range(t.chains) for t in passes]),
         first=tick(layout, machine, update=False),
         steady=tick(layout, machine, update=True),
         last=last_update(layout, machine),
@@ -39,10 +48,34 @@ def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
     )
 
 
-def _too_small(layout: StreamedLayout, machine: Machine, sums: int) -> Infeasible | None:
-    registers = max(SUMS - REGISTER + sums, reduction_registers(layout, machine))
-    hidden, last = layout.layers[1:-1], layout.layers[-1]
-    waiting = [2 * (layer.chunk + 1) * machine.pe_cols for layer in hidden]
+def _place_cp(program: Program, machine: Machine) -> Schedule | Infeasible:
+    layout = make_waiting(program.network, machine)
+    passes = [cp_timing(layout, machine, index) for index in range(2, layout.depth)]
+    short = _too_small(layout, machine, passes)
+    if short:
+        return short
+    return Schedule(
+        network=program.network,
+        machine=machine,
+        rule=program.rule,
+        mapping="best",
+        layout=layout,
+        order=waiting_order(layout, machine, [range(t.chains) for t in passes]),
+        steady=cp_tick(layout, machine),
+        extra_ticks=2 * layout.depth - 1,
+        queues=layout.queues,
+        sample_beats=layout.sample_beats,
+        sram_beats=layout.sram_beats,
+        label_lag=layout.depth,
+        streamed_weights=layout.streamed_weights,
+        macs_per_sample=program.macs_per_sample,
+    )
+
+
+def _too_small(layout: StreamedLayout, machine: Machine, passes: Sequence[Timing]) -> Infeasible | None:
+    sums = max((t.chains for t in passes), default=0)
+    registers, last = max(SUMS - REGISTER + sums, reduction_registers(layout, machine)), layout.layers[-1]
+    waiting = [((2 + t.forward) * t.layer.chunk + 1) * machine.pe_cols for t in passes]
     beats = max(*waiting, last.own * -(-last.owners // machine.pe_rows), 1)
     beat_bytes = machine.pe_rows * WORD_BYTES
     for what, needs, has, hint in (

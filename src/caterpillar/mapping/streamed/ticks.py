@@ -52,7 +52,7 @@ def tick(layout: StreamedLayout, m: Machine, *, update: bool) -> MicroProgram:
     with b.phase(f"spread errors {depth}", BACKWARD_UPDATE):
         outputs = layout.layers[-1].outputs
         ready = spread_softmax(b, m, max(erred, scaled), outputs=outputs, to=layout.scratch)
-    ready = output_backward(b, layout, m, ready, feedback=False)
+    ready = output_backward(b, layout, m, ready, own=layout.own[depth - 1], to=layout.own_error)
     for index in range(depth - 1, 1, -1):
         ready = _backward(b, layout, m, index, spread(b, layout, m, index, ready, to=layout.scratch, rate=0))
     return b.program(spread(b, layout, m, 1, ready, to=layout.first_error, rate=0))

@@ -116,13 +116,23 @@ class Timing:
     @cached_property
     def halvings(self) -> tuple[tuple[int, int], ...]:
         """(first cycle, additions) of each step in which the error sums are added."""
-        at, count, found = self.ends + 1 + self.machine.fma_latency, self.chains // 2, list[tuple[int, int]]()
-        if count and at <= (self._inside or 0) < at + self.machine.fma_latency * count.bit_length() + count:
-            at = (self._inside or 0) + 1
+        busy, at, found = (
+            {*self._multiplies, self._inside},
+            self.ends + 1 + self.machine.fma_latency,
+            list[tuple[int, int]](),
+        )
+        count = self.chains // 2
         while count:
+            while busy & {*range(at, at + count)}:
+                at += 1
             found.append((at, count))
             at, count = at + count - 1 + self.machine.fma_latency, count // 2
         return tuple(found)
+
+    @cached_property
+    def _multiplies(self) -> set[int]:
+        """Cycles in which a position's weights are worked on."""
+        return {turn + later for turn in self._turns for later in self.work.multiplies}
 
     @property
     def summed(self) -> int:
@@ -175,8 +185,7 @@ class Timing:
             return None
         if self.back and at - self.span < self.leaves + self.span:
             return None
-        multiplies = {turn + later for turn in self._turns for later in self.work.multiplies}
-        free = at not in multiplies and max(self._accesses[at], self._accesses[at + latency]) < 2
+        free = at not in self._multiplies and max(self._accesses[at], self._accesses[at + latency]) < 2
         return at if free else None
 
     @cached_property
@@ -197,7 +206,7 @@ class Timing:
     @property
     def fresh(self) -> int:
         """The cycle in which the row latches hold a position's inputs to go forward with, where there are both."""
-        return self.taken
+        return min(self.taken, self.arrives + 1 - sram_beat_cycles(self.machine))
 
     def before(self, latched: int) -> int:
         """The first of the beats that the row latches hold in a cycle."""
@@ -224,7 +233,7 @@ class Timing:
         late = -3 - latency if self.back else min(self.work.forward - 3, -1)
         if self._inside is not None:
             return self._roomy(max(*least, self._inside - late), None)
-        latched = min(late, first - (self.pace - 1) * (self.inputs == "sample"))
+        latched = min(late, first - (self.pace - 1) * (self.inputs in ("sample", "both")))
         least += [self.buses - self.before(latched), self.work.forward - latched]
         if self.back:
             added = self.halvings[-1][0] + 1 if self.halvings else 0

@@ -7,8 +7,8 @@ which go the same way, so that every core sends and takes beats in one order.
 
 from __future__ import annotations
 
-from caterpillar.mapping.builder import WRITE
-from caterpillar.mapping.isa import EXACT, FROM_PE, FROM_UP, LATCH, NOWHERE, ONE, RESULT, ROW, SLOPE, UP, ZERO
+from caterpillar.mapping.builder import ScheduleError
+from caterpillar.mapping.isa import EXACT, FROM_PE, FROM_UP, LATCH, NONE, NOWHERE, ONE, RESULT, ROW, SLOPE, UP, ZERO
 from caterpillar.mapping.streamed.passes import CARRIED, SUMS, Pass
 
 GATE = LATCH + 3
@@ -31,14 +31,22 @@ def visits(p: Pass, *, gates: int, to: int) -> int:
         when = at + t.period + t.visit
         b.issue("fma", when, [outer], fma_a=ROW, fma_b=ONE, fma_c=SUMS, fma_to=CARRIED)
         _send(p, chunk, (cores - 1) * chunk, CARRIED)
+    ready = 0
     for i in range(chunk):
         at, _ = p.rounds((cores - 1) * chunk + i)
         when, word = at + t.period + t.visit, chunk - 1 - i
         b.load_within(when - t.period + 1, when - 1, gates + word, GATE)
         a, c = (ROW, SUMS) if cores > 1 else (SUMS, ZERO)
-        b.issue("fma", when, fma_a=a, fma_b=ONE, fma_c=c, fma_flags=SLOPE, fma_gate=GATE)
-        b.memory_b(WRITE, when + t.machine.fma_latency, [], to + word, RESULT)
-    return p.start + p.positions * t.period + t.visit + t.machine.fma_latency + 1
+        out = when + t.machine.fma_latency
+        stored = b.store_within(out, out, to + word, RESULT)
+        carried = CARRIED if stored is None else NONE
+        b.issue("fma", when, fma_a=a, fma_b=ONE, fma_c=c, fma_flags=SLOPE, fma_gate=GATE, fma_to=carried)
+        if stored is None:
+            stored = b.store_within(out, when + t.period, to + word, CARRIED)
+        if stored is None:
+            raise ScheduleError(f"no port of MEM B is free for an error after cycle {out}")
+        ready = max(ready, stored + 1)
+    return ready
 
 
 def _take(p: Pass, first: int, last: int) -> None:
