@@ -13,6 +13,7 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.arrange import make_layout
+from caterpillar.mapping.streamed import place_streamed
 from caterpillar.network import Network
 from caterpillar.rules import cp, dfa, mbcp, sgd
 
@@ -79,6 +80,12 @@ def test_what_does_not_fit_says_by_how_much(machine: Machine, message: str) -> N
     answer = place(sgd()(SMALL), machine)
     assert isinstance(answer, Infeasible)
     assert str(answer).startswith(message)
+
+
+def test_a_pipeline_too_deep_for_its_address_registers() -> None:
+    answer = place_streamed(cp()(Network.mlp(*[4] * 11)), PAPER_A)
+    assert isinstance(answer, Infeasible)
+    assert answer.hint == "take fewer layers"
 
 
 def test_a_queue_that_is_too_short() -> None:

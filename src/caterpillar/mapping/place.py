@@ -20,7 +20,8 @@ from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
 RULES = ("sgd", "fa", "dfa", "cp")
-MEM_A, MEM_B = "MEM A of a PE", "MEM B of a PE"
+STREAMED = ("sgd", "cp")  # rules whose weights may lie in core SRAM, where one of the memories is too small
+MEMORIES = MEM_A, MEM_B, SRAM = "MEM A of a PE", "MEM B of a PE", "the SRAM of a core"
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -35,11 +36,12 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
                 f" got {machine.pe_sram_word_bits}"
             )
         return place_paper(program, machine)
-    if program.rule == "cp":
-        return place_pipeline(program, machine)
     if program.batch > 1:
         return place_batches(program, machine)
-    return _fastest(program, machine)
+    answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
+    if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in MEMORIES:
+        return place_streamed(program, machine)
+    return answer
 
 
 def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -56,8 +58,6 @@ def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
         if isinstance(other, Schedule):
             best = other if isinstance(best, Infeasible) or other.steady.cycles < best.steady.cycles else best
         columns //= 2
-    if isinstance(best, Infeasible) and program.rule == "sgd" and best.what in (MEM_A, MEM_B):
-        return place_streamed(program, machine)
     return best
 
 
@@ -141,7 +141,7 @@ def _too_small(layout: Layout, machine: Machine, rule: str) -> Infeasible | None
             "raise pe_registers or lower pe_rows or pe_cols",
         ),
         (
-            "the SRAM of a core",
+            SRAM,
             sample_beats(layout, machine) * machine.pe_rows * WORD_BYTES,
             machine.core_sram_bytes,
             "raise core_sram_bytes",

@@ -1,4 +1,4 @@
-"""`best` for one sample where the PEs' memories do not hold all: weights stream from the core SRAM through the PEs."""
+"""`best` for single samples where the PEs' memories do not hold all: weights stream from the core SRAMs."""
 
 from caterpillar.mapping.streamed.place import place_streamed
 

@@ -8,14 +8,14 @@ from caterpillar.checks import Infeasible
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.descent import reduction_registers
 from caterpillar.mapping.encoding import BITS
-from caterpillar.mapping.isa import FIFO_BEATS, REGISTER
+from caterpillar.mapping.isa import FIFO_BEATS, QUEUES, REGISTER
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed.layout import StreamedLayout, make_streamed
 from caterpillar.mapping.streamed.passes import SUMS
 from caterpillar.mapping.streamed.propagation import cp_tick, cp_timing
 from caterpillar.mapping.streamed.ticks import last_update, tick, timing
 from caterpillar.mapping.streamed.timing import Timing
-from caterpillar.mapping.streamed.waiting import make_waiting, waiting_order
+from caterpillar.mapping.streamed.waiting import WaitingLayout, make_waiting, waiting_order
 from caterpillar.mapping.sum_order import order_with
 from caterpillar.program import Program
 
@@ -51,7 +51,7 @@ def _place_sgd(program: Program, machine: Machine) -> Schedule | Infeasible:
 def _place_cp(program: Program, machine: Machine) -> Schedule | Infeasible:
     layout = make_waiting(program.network, machine)
     passes = [cp_timing(layout, machine, index) for index in range(2, layout.depth)]
-    short = _too_small(layout, machine, passes)
+    short = _too_small(layout, machine, passes) or _too_deep(layout)
     if short:
         return short
     return Schedule(
@@ -112,4 +112,15 @@ def _too_small(layout: StreamedLayout, machine: Machine, passes: Sequence[Timing
     ):
         if needs > has:
             return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
+    return None
+
+
+def _too_deep(layout: WaitingLayout) -> Infeasible | None:
+    for what, needs, has in (
+        ("a core's address registers", len(layout.queues), QUEUES),
+        ("the stretches of an address register", max(one.slots for one in layout.queues), 1 << BITS["row_lag"]),
+    ):
+        if needs > has:
+            words = {"needs_bytes": needs * WORD_BYTES, "has_bytes": has * WORD_BYTES}
+            return Infeasible(what=what, hint="take fewer layers", **words)
     return None
