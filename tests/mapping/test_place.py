@@ -70,7 +70,10 @@ def test_every_weight_lies_in_one_place(sizes: list[int], cores: int, rows: int,
 @pytest.mark.parametrize(
     ("machine", "message"),
     [
-        (replace(PAPER_A, pe_sram_bytes=1024, core_sram_bytes=1024), "the SRAM of a core, where weights lie that"),
+        (
+            replace(PAPER_A, pe_sram_bytes=1024, core_sram_bytes=1024),
+            "the SRAM of a core needs 44064 bytes and has 1024: raise core_sram_bytes, or, for what does not fit MEM A",
+        ),
         (replace(PAPER_A, pe_mem_b_bytes=128), "MEM B of a PE needs 214 bytes and has 128: raise pe_mem_b_bytes"),
         (replace(PAPER_A, pe_registers=4), "the register file of a PE needs 10 bytes and has 8: raise pe_registers"),
         (replace(PAPER_B, pe_mem_b_bytes=128), "MEM B of a PE needs"),

@@ -40,8 +40,15 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         return place_batches(program, machine)
     answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
     if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in MEMORIES:
-        return place_streamed(program, machine)
+        return _rather(place_streamed(program, machine), answer)
     return answer
+
+
+def _rather(second: Schedule | Infeasible, first: Infeasible) -> Schedule | Infeasible:
+    """The second answer, unless it is short of the same memory and needs no less of it."""
+    if isinstance(second, Infeasible) and second.what == first.what and second.needs_bytes >= first.needs_bytes:
+        return first
+    return second
 
 
 def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:

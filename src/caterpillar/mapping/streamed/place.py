@@ -86,10 +86,10 @@ def _too_small(layout: StreamedLayout, machine: Machine, passes: Sequence[Timing
             "raise pe_sram_bytes or the number of cores",
         ),
         (
-            "the SRAM of a core, where weights lie that do not fit MEM A,",
+            "the SRAM of a core",
             layout.sram_beats * beat_bytes,
             min(machine.core_sram_bytes, beat_bytes << BITS["row_address"]),
-            "raise core_sram_bytes, pe_sram_bytes or the number of cores",
+            "raise core_sram_bytes, or, for what does not fit MEM A lies there, pe_sram_bytes or the number of cores",
         ),
         (
             "MEM B of a PE",
