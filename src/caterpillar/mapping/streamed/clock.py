@@ -125,11 +125,13 @@ def _collide(share: Share, work: Work, turns: Turns) -> bool:
     """Whether the tail's weights meet those of the slots before."""
     slots = [share.turn(output, turns) for output in range(share.outputs - share.tail)]
     tail = [share.turn(output, turns) for output in range(share.outputs - share.tail, share.outputs)]
-    for uses, most in ((work.multiplies, 1), ((-1, *work.writes), 1), (work.moves, 2)):
-        count = Counter(turn + later for turn in (*slots, *tail) for later in uses)
-        if most == 1 and uses != work.multiplies:  # streamed weights have no part in MEM A
-            resident = [turn for number, turn in enumerate(slots) if not share.is_streamed(number)]
-            count = Counter(turn + later for turn in (*resident, *tail) for later in uses)
-        if count and max(count.values()) > most:
+    resident = [turn for number, turn in enumerate(slots) if not share.is_streamed(number)]
+    for turns_of, uses, most in (
+        (slots, work.multiplies, 1),
+        (resident, (-1, *work.writes), 1),
+        (slots, work.moves, 2),
+    ):
+        count = Counter(turn + later for turn in (*turns_of, *tail) for later in uses)
+        if max(count.values(), default=0) > most:
             return True
     return False

@@ -71,17 +71,8 @@ def gathered_inputs(p: Pass, layout: StreamedLayout, index: int) -> None:
                 b.memory_b(READ, when - 1, [], layout.own[index - 1] + held, OWN)
             slot, column = (OWN, source[1]) if source else (ZERO, 0)
             send = {"row_send": DOWN} if cores > 1 else {}
-            b.issue(
-                "row_bus",
-                when,
-                [],
-                row_from=FROM_PE,
-                row_column=column,
-                row_slot=slot,
-                row_to=g,
-                row_mask=EXACT,
-                **send,
-            )
+            fields = {"row_column": column, "row_slot": slot, "row_to": g, "row_mask": EXACT}
+            b.issue("row_bus", when, [], row_from=FROM_PE, **fields, **send)
     for low, high, send in ((1, cores - 1, {"row_send": DOWN}), (max(1, cores - 1), cores, {})):
         at, outer = p.rounds(low * chunk, high * chunk)
         for g in range(columns):

@@ -41,10 +41,9 @@ class StreamedLayout(Layout):
         layer, share = self.layers[index - 1], self.shares[index - 1]
         position = np.arange(layer.positions)[:, None, None]
         streamed, number = share.places(np.arange(layer.panel)[:, None])
-        rows = self.rows
-        columns = self.lanes // rows
         resident = share.address + position * share.resident + number
-        beats = share.beat + (position * share.streamed + number) * columns + plain.lane // rows
+        columns = self.lanes // self.rows
+        beats = share.beat + (position * share.streamed + number) * columns + plain.lane // self.rows
         word = np.where(streamed, beats, resident)
         return replace(plain, word=word, streamed=np.broadcast_to(streamed, word.shape))
 
@@ -89,11 +88,8 @@ class Given:
         self.sram, shares = Room(self._sample_beats), list[Share]()
         for layer, resident in zip(layers, _resident(layers, machine, machine.pe_sram_words - a.words), strict=True):
             share = divide(layer.panel, resident, most_beside(machine))
-            address, beat = (
-                a.take(layer.positions * resident),
-                self.sram.take(layer.positions * share.streamed * columns),
-            )
-            shares.append(replace(share, address=address, beat=beat))
+            beat = self.sram.take(layer.positions * share.streamed * columns)
+            shares.append(replace(share, address=a.take(layer.positions * resident), beat=beat))
         self._shares, self._mem_a_words = tuple(shares), a.words
 
     def fields(self, b: Room) -> dict[str, Any]:

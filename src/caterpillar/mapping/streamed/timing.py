@@ -23,7 +23,7 @@ Inputs = Literal["none", "sample", "ring", "both"]
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """A pass through a layer's weights that goes forward, propagates errors (back), updates, or two of these.
+    """A pass through a layer's weights that goes forward, propagates errors (back), updates, or does several of these.
 
     inputs: where they come from: the core SRAM (sample), or the ring: those to go forward or to update with, or both.
     """
@@ -116,12 +116,8 @@ class Timing:
     @cached_property
     def halvings(self) -> tuple[tuple[int, int], ...]:
         """(first cycle, additions) of each step in which the error sums are added."""
-        busy, at, found = (
-            {*self._multiplies, self._inside},
-            self.ends + 1 + self.machine.fma_latency,
-            list[tuple[int, int]](),
-        )
-        count = self.chains // 2
+        busy, found = {*self._multiplies, self._inside}, list[tuple[int, int]]()
+        at, count = self.ends + 1 + self.machine.fma_latency, self.chains // 2
         while count:
             while busy & {*range(at, at + count)}:
                 at += 1
@@ -220,39 +216,37 @@ class Timing:
     @cached_property
     def _round(self) -> tuple[int, int]:
         """period and latched."""
-        latency = self.machine.fma_latency
-        written = max(self.work.writes, default=0)
-        least = [self.buses - self.arrives, self.issued + latency + 1, self.ends + written + 2]
+        least, inside = [self.buses - self.arrives, self.issued + self.machine.fma_latency + 1], self._inside
+        least.append(self.ends + max(self.work.writes, default=0) + 2)
+        if self.inputs == "none":
+            return max(least), 0
         first = self.before(self.fresh) if self.inputs == "both" else self.taken if self.back else self.arrives
+        late = -3 - self.machine.fma_latency if self.back else min(self.work.forward - 3, -1)
+        latched = min(late, first - (self.pace - 1) * (self.inputs in ("sample", "both")))
         if self.back:
             least += [self.buses - first, self.summed - self.visit]
         if self.inputs == "both":
             least.append(self.work.forward - self.fresh)
-        if self.inputs == "none":
-            return max(least), 0
-        late = -3 - latency if self.back else min(self.work.forward - 3, -1)
-        if self._inside is not None:
-            return self._roomy(max(*least, self._inside - late), None)
-        latched = min(late, first - (self.pace - 1) * (self.inputs in ("sample", "both")))
-        least += [self.buses - self.before(latched), self.work.forward - latched]
-        if self.back:
+        if inside is not None:
+            least.append(inside - late)
+        else:
+            least += [self.buses - self.before(latched), self.work.forward - latched]
+            least += [self.issued - latched] if self.back or self.inputs == "sample" else []
+        if inside is None and self.back:
             added = self.halvings[-1][0] + 1 if self.halvings else 0
-            least += [max(added, self.issued) - latched, self.leaves + self.span - self.before(latched)]
-        elif self.inputs == "sample":
-            least.append(self.issued - latched)
-        return self._roomy(max(least), latched)
-
-    def _roomy(self, period: int, latched: int | None) -> tuple[int, int]:
-        """The period, longer where MEM B would have no time, and latched."""
-        while self.forward:
-            at = period + latched if latched is not None else self._inside or 0
-            taken = [at, *([at + self.machine.fma_latency] if self.update else [])]
-            if self.inputs == "both":
-                taken.append(period + self.fresh)
-            if self.inputs == "ring":  # the core's own are read from MEM B, and kept there
-                taken += [self.before(at) - 1 + g * self.pace for g in range(self.machine.pe_cols)]
-            free = self.inputs != "ring" or any(self._accesses[c] < 2 and c not in taken for c in range(at))
-            if free and all(self._accesses[c] < 2 for c in taken):
-                break
+            least += [added - latched, self.leaves + self.span - self.before(latched)]
+        period = max(least)
+        while self.forward and not self._room(period, period + latched if inside is None else inside):
             period += 1
-        return period, latched if latched is not None else (self._inside or 0) - period
+        return period, latched if inside is None else inside - period
+
+    def _room(self, period: int, at: int) -> bool:
+        """Whether MEM B has time for inputs that the row latches hold in a cycle `at` of the position before."""
+        taken = [at, *([at + self.machine.fma_latency] if self.update else [])]
+        if self.inputs == "both":
+            taken.append(period + self.fresh)
+        if self.inputs == "ring":  # the core's own are read from MEM B, and kept there
+            taken += [self.before(at) - 1 + g * self.pace for g in range(self.machine.pe_cols)]
+            if all(self._accesses[cycle] > 1 or cycle in taken for cycle in range(at)):
+                return False
+        return all(self._accesses[cycle] < 2 for cycle in taken)
