@@ -73,9 +73,9 @@ def test_weights_that_do_not_fit_the_local_memories_stream(rule: Rule, gflops_pe
     assert answer.gflops_per_watt > gflops_per_watt
 
 
-@pytest.mark.parametrize("rule", [fa(), dfa()])
-def test_a_network_too_large_for_the_local_memories_is_an_answer(rule: Rule) -> None:
-    answer = evaluate(LARGE, rule, PAPER_A, mapping="best")
+def test_a_network_too_large_for_the_memories_is_an_answer() -> None:
+    """fa would have to store all fixed matrices as well."""
+    answer = evaluate(LARGE, fa(), PAPER_A, mapping="best")
     assert isinstance(answer, Infeasible)
     assert answer.needs_bytes > answer.has_bytes
 

@@ -19,12 +19,12 @@ from caterpillar.mapping.schedule import expand
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.streamed.layout import StreamedLayout
 from caterpillar.network import Network, parse_network
-from caterpillar.rules import cp, sgd
+from caterpillar.rules import cp, dfa, sgd
 from caterpillar.simulate import count, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
 
-RULES = {"sgd": sgd(), "cp": cp()}
+RULES = {"sgd": sgd(), "dfa": dfa(), "cp": cp()}
 LARGE = parse_network("2500-2000-1500-1000-500-10")
 MACHINES = st.builds(
     Machine,
@@ -64,7 +64,8 @@ def agree(schedule: Schedule, samples: int, seed: int) -> None:
     given_samples = Samples(images=images.astype(np.float32), labels=labels)
     *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
     start, visits = initial_state(program, how), shuffled(seed, 1, samples)
-    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate)
+    fixed = tuple(b if b.size else None for b in start.feedback) if schedule.rule == "dfa" else ()
+    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate, feedback=fixed)
     for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
         np.testing.assert_array_equal(got.view(np.uint16), want.view(np.uint16), err_msg=f"layer {index}")
 
@@ -120,9 +121,11 @@ def test_a_program_fits_the_control_word(machine: Machine, sizes: list[int], rul
     np.testing.assert_array_equal(decode(encode(control)), control)
 
 
-@pytest.mark.parametrize(("rule", "words", "beats"), [("sgd", 245, 63808), ("cp", 255, 64384)])
-def test_no_cycle_of_the_buses_is_lost_in_hidden_layers(rule: str, words: int, beats: int) -> None:
-    """The large network on the paper's small machine: what is lost is between passes, and 4 a position of layer 1."""
+@pytest.mark.parametrize(
+    ("rule", "words", "beats", "idle"), [("sgd", 245, 63808, 49), ("dfa", 245, 64448, 49 + 448), ("cp", 255, 64384, 49)]
+)
+def test_few_cycles_of_the_buses_are_lost(rule: str, words: int, beats: int, idle: int) -> None:
+    """The large network on the paper's small machine: between passes, and 4 at positions that send no error sums."""
     schedule = place(RULES[rule](LARGE), PAPER_A)
     assert isinstance(schedule, Schedule)
     assert (schedule.layout.mem_b_words, schedule.sram_beats) == (words, beats)
@@ -131,7 +134,7 @@ def test_no_cycle_of_the_buses_is_lost_in_hidden_layers(rule: str, words: int, b
     assert cycles == prediction.cycles(1)
     assert counters == sum(prediction.phases(1).values(), start=Counters())
     busy = prediction.tick.counters.row_bus_words / (PAPER_A.cores * PAPER_A.pe_rows)
-    assert busy < schedule.steady.cycles < busy + 49 * 4 + 1500
+    assert busy < schedule.steady.cycles < busy + 4 * idle + 1500
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

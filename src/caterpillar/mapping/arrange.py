@@ -165,7 +165,7 @@ class Room:
 def _allocate(layers: tuple[LayerLayout, ...], machine: Machine, rule: str) -> Layout:
     a, b = Room(), Room()
     placed = tuple(_with_weights(layer, machine, a, last=layer is layers[-1]) for layer in layers)
-    feedback = (None, *(_feedback(index, placed, machine, rule, a) for index in range(1, len(placed) + 1)))
+    feedback = (None, *(fixed_matrix(index, placed, machine, rule, a) for index in range(1, len(placed) + 1)))
     deep = placed[0].weights.tile.deep
     old_input, new_input = b.take(up(placed[0].positions, deep)), b.take(placed[0].positions)
     hidden = placed[1:-1]
@@ -213,7 +213,8 @@ def _with_weights(layer: LayerLayout, machine: Machine, room: Room, *, last: boo
     return replace(layer, weights=replace(layer.weights, address=address))
 
 
-def _feedback(index: int, layers: tuple[LayerLayout, ...], machine: Machine, rule: str, room: Room) -> Matrix | None:
+def fixed_matrix(index: int, layers: tuple[LayerLayout, ...], machine: Machine, rule: str, room: Room) -> Matrix | None:
+    """Where the lanes' share of B_index lies in MEM A, if the rule has one."""
     layer, last = layers[index - 1], index == len(layers)
     if rule == "fa" and index > 1:
         tile = row_tile(machine) if last else feedback_tile(machine)

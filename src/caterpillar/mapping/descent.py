@@ -17,7 +17,7 @@ from caterpillar.mapping.buses import (
     softmax,
     spread_softmax,
 )
-from caterpillar.mapping.feedback import direct_backward, feedback_backward, spread
+from caterpillar.mapping.feedback import direct_backward, feedback_backward, spread, update_only
 from caterpillar.mapping.isa import (
     BACKWARD,
     BACKWARD_UPDATE,
@@ -87,7 +87,7 @@ def _tick(layout: Layout, machine: Machine, rule: str, *, update: bool) -> Micro
     with b.phase(f"spread errors {len(layout.layers)}", BACKWARD_UPDATE):
         ready = spread_softmax(b, machine, ready, outputs=layout.layers[-1].outputs, to=layout.scratch)
     if rule == "dfa":
-        return b.program(direct_backward(b, layout, machine, ready))
+        return b.program(direct_backward(b, layout, machine, ready, update=update_only))
     where = {"own": layout.own[len(layout.layers) - 1], "to": layout.own_error}
     ready = output_backward(b, layout, machine, ready, feedback=rule == "fa", **where)
     backward = feedback_backward if rule == "fa" else _backward

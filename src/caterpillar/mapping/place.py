@@ -20,7 +20,7 @@ from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
 RULES = ("sgd", "fa", "dfa", "cp")
-STREAMED = ("sgd", "cp")  # rules whose weights may lie in core SRAM, where one of the memories is too small
+STREAMED = ("sgd", "dfa", "cp")  # rules whose weights may lie in core SRAM, where one of the memories is too small
 MEMORIES = MEM_A, MEM_B, SRAM = "MEM A of a PE", "MEM B of a PE", "the SRAM of a core"
 
 

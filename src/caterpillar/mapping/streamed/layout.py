@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.arrange import Room, last_layer, panel_layer
+from caterpillar.mapping.arrange import Room, fixed_matrix, last_layer, panel_layer
 from caterpillar.mapping.isa import sram_beat_cycles
 from caterpillar.mapping.layout import LayerLayout, Layout
 from caterpillar.mapping.schedule import Places
@@ -58,9 +58,9 @@ class StreamedLayout(Layout):
         return total
 
 
-def make_streamed(network: Network, machine: Machine) -> StreamedLayout:
-    """The placement for sgd; it may exceed the memories."""
-    b, given = Room(), Given(network, machine)
+def make_streamed(network: Network, machine: Machine, rule: str) -> StreamedLayout:
+    """The placement for sgd or dfa; it may exceed the memories."""
+    b, given = Room(), Given(network, machine, rule)
     layers, hidden = given.layers, given.layers[1:-1]
     own_error = b.take(max(*(layer.own for layer in layers), *(layer.chunk for layer in hidden), 1))
     return StreamedLayout(
@@ -77,13 +77,15 @@ def make_streamed(network: Network, machine: Machine) -> StreamedLayout:
 class Given:
     """What placements have in common: layers, and where their weights lie."""
 
-    def __init__(self, network: Network, machine: Machine) -> None:
-        self._machine, layers = machine, list[LayerLayout]()
+    def __init__(self, network: Network, machine: Machine, rule: str) -> None:
+        self._machine, self._rule, layers = machine, rule, list[LayerLayout]()
         for layer in network.layers[:-1]:
             layers.append(panel_layer(layer, layers[-1] if layers else None, machine, machine.pes_per_core, 1))
         last, a, columns = last_layer(network.layers[-1], layers[-1], machine), Room(), machine.pe_cols
         address = a.take(last.positions * last.padded)
         self.layers = (*layers, replace(last, weights=replace(last.weights, address=address)))
+        depth = len(self.layers)
+        self._fixed = (None, *(fixed_matrix(index, self.layers, machine, rule, a) for index in range(1, depth + 1)))
         self._sample_beats = layers[0].positions * columns
         self.sram, shares = Room(self._sample_beats), list[Share]()
         for layer, resident in zip(layers, _resident(layers, machine, machine.pe_sram_words - a.words), strict=True):
@@ -113,9 +115,9 @@ class Given:
             "input_word": input_word,
             "scaled_word": scaled_word,
             "gathered": (),
-            "feedback": (None,) * (len(layers) + 1),
-            "direct_error": 0,
-            "direct": False,
+            "feedback": self._fixed,
+            "direct_error": sums,  # of layers past the first, when all have gone forward
+            "direct": self._rule == "dfa",
         }
 
 

@@ -74,7 +74,7 @@ class Pass:
 
     def _first(self, weights: int) -> tuple[int, int]:
         """Weights of so many a position: those before the first position of the pass, and from one to the next."""
-        return ((self.positions - 1) * weights, -weights) if self.t.back else (0, weights)
+        return ((self.positions - 1) * weights, -weights) if self.t.downwards else (0, weights)
 
     def _stream(self, series: Series) -> None:
         t, columns, beat = self.t, self.t.machine.pe_cols, sram_beat_cycles(self.t.machine)

@@ -21,13 +21,13 @@ from caterpillar.program import Program
 
 
 def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
-    """The micro-programs of sgd or cp, or what does not fit."""
-    return _place_cp(program, machine) if program.rule == "cp" else _place_sgd(program, machine)
+    """The micro-programs of sgd, dfa or cp, or what does not fit."""
+    return _place_cp(program, machine) if program.rule == "cp" else _place_descent(program, machine)
 
 
-def _place_sgd(program: Program, machine: Machine) -> Schedule | Infeasible:
-    layout = make_streamed(program.network, machine)
-    passes = [timing(layout, machine, index, back=True, update=True) for index in range(2, len(layout.layers))]
+def _place_descent(program: Program, machine: Machine) -> Schedule | Infeasible:
+    layout, back = make_streamed(program.network, machine, program.rule), program.rule == "sgd"
+    passes = [timing(layout, machine, index, back=back, update=True) for index in range(2, len(layout.layers))]
     short = _too_small(layout, machine, passes)
     if short:
         return short

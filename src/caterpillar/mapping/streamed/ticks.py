@@ -6,12 +6,14 @@ worked on as there.
 
 from __future__ import annotations
 
+from caterpillar.checks import CaterpillarError
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import Builder
 from caterpillar.mapping.buses import spread_softmax
 from caterpillar.mapping.descent import output_backward, output_forward, reduce_layer
-from caterpillar.mapping.feedback import spread
+from caterpillar.mapping.feedback import direct_backward, spread
 from caterpillar.mapping.isa import BACKWARD_UPDATE, COLLECTIVE, FORWARD, UPDATE, UPDATE_FORWARD, MicroProgram
+from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.phases import scale
 from caterpillar.mapping.streamed.inputs import gathered_again, gathered_inputs, old_inputs, sample_inputs, sending
 from caterpillar.mapping.streamed.layout import StreamedLayout
@@ -52,6 +54,8 @@ def tick(layout: StreamedLayout, m: Machine, *, update: bool) -> MicroProgram:
     with b.phase(f"spread errors {depth}", BACKWARD_UPDATE):
         outputs = layout.layers[-1].outputs
         ready = spread_softmax(b, m, max(erred, scaled), outputs=outputs, to=layout.scratch)
+    if layout.direct:
+        return b.program(direct_backward(b, layout, m, ready, update=_update))
     ready = output_backward(b, layout, m, ready, own=layout.own[depth - 1], to=layout.own_error)
     for index in range(depth - 1, 1, -1):
         ready = _backward(b, layout, m, index, spread(b, layout, m, index, ready, to=layout.scratch, rate=0))
@@ -83,6 +87,19 @@ def _forward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: 
         p.weights()
     with b.phase(f"all-gather {index - 1}", COLLECTIVE, "collective"):
         gathered_inputs(p, layout, index)
+    return p.end
+
+
+def _update(b: Builder, layout: Layout, m: Machine, index: int, start: int, *, errors: int) -> int:
+    """A hidden layer past the first updated, with errors in every lane."""
+    if not isinstance(layout, StreamedLayout):
+        raise CaterpillarError("weights stream in a streamed layout only")
+    t = timing(layout, m, index, update=True)
+    p = Pass(b, t, start + sending(t) - t.begins, errors=errors, sums=0)
+    with b.phase(f"update {index}", UPDATE):
+        p.weights()
+    with b.phase(f"all-gather {index - 1} again", COLLECTIVE, "collective"):
+        gathered_again(p, layout, index, start)
     return p.end
 
 

@@ -54,6 +54,11 @@ class Timing:
         return self.clock.work
 
     @property
+    def downwards(self) -> bool:
+        """Whether the last position comes first: so inputs to update with come up the ring."""
+        return self.update and self.inputs in ("ring", "both")
+
+    @property
     def pace(self) -> int:
         """Cycles from one beat of inputs or errors to the next."""
         from_sram = sram_beat_cycles(self.machine) if self.inputs in ("sample", "both") else 1
@@ -221,7 +226,7 @@ class Timing:
         if self.inputs == "none":
             return max(least), 0
         first = self.before(self.fresh) if self.inputs == "both" else self.taken if self.back else self.arrives
-        late = -3 - self.machine.fma_latency if self.back else min(self.work.forward - 3, -1)
+        late = -3 - self.machine.fma_latency if self.downwards else min(self.work.forward - 3, -1)
         latched = min(late, first - (self.pace - 1) * (self.inputs in ("sample", "both")))
         if self.back:
             least += [self.buses - first, self.summed - self.visit]
@@ -231,7 +236,7 @@ class Timing:
             least.append(inside - late)
         else:
             least += [self.buses - self.before(latched), self.work.forward - latched]
-            least += [self.issued - latched] if self.back or self.inputs == "sample" else []
+            least += [self.issued - latched] if self.update or self.inputs == "sample" else []
         if inside is None and self.back:
             added = self.halvings[-1][0] + 1 if self.halvings else 0
             least += [added - latched, self.leaves + self.span - self.before(latched)]

@@ -58,7 +58,7 @@ class WaitingLayout(StreamedLayout):
 
 def make_waiting(network: Network, machine: Machine) -> WaitingLayout:
     """The placement for cp; it may exceed the memories."""
-    b, given = Room(), Given(network, machine)
+    b, given = Room(), Given(network, machine, "cp")
     layers, depth, columns = given.layers, len(given.layers), machine.pe_cols
     turns = -(-layers[0].positions // machine.cores)
     queues, beats = [Queue(words=turns * columns, slots=2 * depth - 1)], [given.sram.take(0)]
