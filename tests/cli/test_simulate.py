@@ -73,7 +73,7 @@ def test_tables(run):
 
 
 def test_what_does_not_fit_is_an_answer(run):
-    document = run("simulate", "--network", "2500-2000-1500-1000-500-10", "--json").document
+    document = run("simulate", "--network", "2500-2000-1500-1000-500-10", "--rule", "fa", "--json").document
     assert document["fits"] is False
     assert document["infeasible"]["needs_bytes"] > document["infeasible"]["has_bytes"] == 16384
 

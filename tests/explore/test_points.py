@@ -197,7 +197,13 @@ def test_mapping_best_takes_machines_one_by_one(sweep: MakeSweep) -> None:
         rule=["sgd", "mbcp"],
         batch=8,
         mapping=["paper", "best"],
-        machine={"cores_per_row": [2, 16], "pe_rows": [3, 4], "pe_cols": "pe_rows", "pe_sram_bytes": [128, 16384]},
+        machine={
+            "cores_per_row": [2, 16],
+            "pe_rows": [3, 4],
+            "pe_cols": "pe_rows",
+            "pe_sram_bytes": [128, 16384],
+            "core_sram_bytes": 2048,
+        },
     )
     plan = plan_sweep(words)
     assert {(len(machines), len(works)) for machines, works in chunks(plan)} == {(1, 1)}

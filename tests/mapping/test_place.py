@@ -13,6 +13,7 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.arrange import make_layout
+from caterpillar.mapping.streamed import place_streamed
 from caterpillar.network import Network
 from caterpillar.rules import cp, dfa, mbcp, sgd
 
@@ -69,8 +70,11 @@ def test_every_weight_lies_in_one_place(sizes: list[int], cores: int, rows: int,
 @pytest.mark.parametrize(
     ("machine", "message"),
     [
-        (replace(PAPER_A, pe_sram_bytes=1024), "MEM A of a PE needs 3640 bytes and has 1024: raise pe_sram_bytes"),
-        (replace(PAPER_A, pe_mem_b_bytes=256), "MEM B of a PE needs 404 bytes and has 256: raise pe_mem_b_bytes"),
+        (
+            replace(PAPER_A, pe_sram_bytes=1024, core_sram_bytes=1024),
+            "the SRAM of a core needs 44064 bytes and has 1024: raise core_sram_bytes, or, for what does not fit MEM A",
+        ),
+        (replace(PAPER_A, pe_mem_b_bytes=128), "MEM B of a PE needs 214 bytes and has 128: raise pe_mem_b_bytes"),
         (replace(PAPER_A, pe_registers=4), "the register file of a PE needs 10 bytes and has 8: raise pe_registers"),
         (replace(PAPER_B, pe_mem_b_bytes=128), "MEM B of a PE needs"),
     ],
@@ -79,6 +83,12 @@ def test_what_does_not_fit_says_by_how_much(machine: Machine, message: str) -> N
     answer = place(sgd()(SMALL), machine)
     assert isinstance(answer, Infeasible)
     assert str(answer).startswith(message)
+
+
+def test_a_pipeline_too_deep_for_its_address_registers() -> None:
+    answer = place_streamed(cp()(Network.mlp(*[4] * 11)), PAPER_A)
+    assert isinstance(answer, Infeasible)
+    assert answer.hint == "take fewer layers"
 
 
 def test_a_queue_that_is_too_short() -> None:

@@ -43,7 +43,8 @@ def evaluate(
     """What it takes to train a network by a rule on a machine, a sample; or what does not fit, by how much.
 
     mapping: how the work is placed: "paper" by the paper's closed forms; "best" by the schedule that the simulator
-    executes and whose closed forms equal it (all weights lie in the PEs; sgd, fa, dfa and cp of one sample, mbgd).
+    executes and whose closed forms equal it (sgd, fa, dfa and cp of one sample, mbgd; weights lie in the PEs, those of
+    sgd, dfa and cp that do not fit there in the core SRAMs).
     prices: what events cost and blocks occupy. numerics: "fp16". executed: mapping "paper", too, by the schedule that
     the simulator executes, where it has one.
     Raises UsageError for another mapping or numerics, for what a mapping cannot place, for a price table of another
@@ -124,7 +125,7 @@ def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str)
     cycles["between phases"] = tick.cycles * share - sum(cycles.values())
     phases = {phase: events * share if share < 1 else events for phase, events in tick.phases.items()}
     late = {phase: cycles * share for phase, cycles in late_reads(schedule.steady, prices).items()}
-    return _Answer(cycles=cycles, phases=phases, late=late, off_core_words=0)
+    return _Answer(cycles=cycles, phases=phases, late=late, off_core_words=schedule.streamed_weights)
 
 
 @lru_cache(maxsize=4)

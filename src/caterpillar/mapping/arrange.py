@@ -44,9 +44,9 @@ def _layers(network: Network, machine: Machine, rule: str, costs: tuple[int, int
     layers: list[LayerLayout] = []
     for layer in network.layers[:-1]:
         before = layers[-1] if layers else None
-        choices = [_hidden(layer, before, machine, lanes) for lanes in _splits(machine)]
+        choices = [panel_layer(layer, before, machine, lanes, _least_unit(machine)) for lanes in _splits(machine)]
         layers.append(min(choices, key=lambda one: _cost(one, machine, rule, costs)))
-    return (*layers, _last(network.layers[-1], layers[-1], machine))
+    return (*layers, last_layer(network.layers[-1], layers[-1], machine))
 
 
 def _splits(machine: Machine) -> Iterator[int]:
@@ -72,10 +72,11 @@ def _owners(machine: Machine, lanes: int, padded: int) -> int:
     return min(lanes, _most_owners(machine), wanted)
 
 
-def _hidden(layer: Layer, before: LayerLayout | None, machine: Machine, lanes: int) -> LayerLayout:
+def panel_layer(layer: Layer, before: LayerLayout | None, machine: Machine, lanes: int, unit: int) -> LayerLayout:
+    """A hidden layer on groups of so many lanes, its outputs in a group rounded up to a multiple of unit."""
     groups = machine.pes_per_core // lanes
     panel = -(-layer.outputs // machine.cores)
-    padded = up(-(-panel // groups), max(_least_unit(machine), machine.pe_rows if groups > 1 else 1))
+    padded = up(-(-panel // groups), max(unit, machine.pe_rows if groups > 1 else 1))
     owners = _owners(machine, lanes, padded)
     beats_at_once = lanes // machine.pe_rows
     chunk = -(-before.beats // beats_at_once) if before else 0
@@ -96,8 +97,11 @@ def _hidden(layer: Layer, before: LayerLayout | None, machine: Machine, lanes: i
     )
 
 
-def _last(layer: Layer, before: LayerLayout, machine: Machine) -> LayerLayout:
-    """Lanes that keep copies of the same inputs work on the same sums, so these are added over the others alone."""
+def last_layer(layer: Layer, before: LayerLayout, machine: Machine) -> LayerLayout:
+    """The last layer, cut along its inputs.
+
+    Lanes that keep copies of the same inputs work on the same sums, so these are added over the others alone.
+    """
     lanes = machine.pes_per_core
     padded = up(layer.outputs, _least_unit(machine))
     copied = range(before.owners.bit_length() - 1, before.lanes.bit_length() - 1)
@@ -148,7 +152,7 @@ def _cost(layer: LayerLayout, machine: Machine, rule: str, costs: tuple[int, int
 
 
 @dataclass(slots=True)
-class _Room:
+class Room:
     """Words given out, from 0 upwards."""
 
     words: int = 0
@@ -159,9 +163,9 @@ class _Room:
 
 
 def _allocate(layers: tuple[LayerLayout, ...], machine: Machine, rule: str) -> Layout:
-    a, b = _Room(), _Room()
+    a, b = Room(), Room()
     placed = tuple(_with_weights(layer, machine, a, last=layer is layers[-1]) for layer in layers)
-    feedback = (None, *(_feedback(index, placed, machine, rule, a) for index in range(1, len(placed) + 1)))
+    feedback = (None, *(fixed_matrix(index, placed, machine, rule, a) for index in range(1, len(placed) + 1)))
     deep = placed[0].weights.tile.deep
     old_input, new_input = b.take(up(placed[0].positions, deep)), b.take(placed[0].positions)
     hidden = placed[1:-1]
@@ -201,7 +205,7 @@ def _gathered_words(layer: LayerLayout, machine: Machine) -> int:
     return up(layer.positions, scatter_chains(machine, layer.weights.tile, update=True).positions)
 
 
-def _with_weights(layer: LayerLayout, machine: Machine, room: _Room, *, last: bool) -> LayerLayout:
+def _with_weights(layer: LayerLayout, machine: Machine, room: Room, *, last: bool) -> LayerLayout:
     tile = layer.weights.tile
     hidden = layer.chunk and not last
     unit = scatter_chains(machine, tile, update=True).positions if hidden else tile.deep
@@ -209,7 +213,8 @@ def _with_weights(layer: LayerLayout, machine: Machine, room: _Room, *, last: bo
     return replace(layer, weights=replace(layer.weights, address=address))
 
 
-def _feedback(index: int, layers: tuple[LayerLayout, ...], machine: Machine, rule: str, room: _Room) -> Matrix | None:
+def fixed_matrix(index: int, layers: tuple[LayerLayout, ...], machine: Machine, rule: str, room: Room) -> Matrix | None:
+    """Where the lanes' share of B_index lies in MEM A, if the rule has one."""
     layer, last = layers[index - 1], index == len(layers)
     if rule == "fa" and index > 1:
         tile = row_tile(machine) if last else feedback_tile(machine)

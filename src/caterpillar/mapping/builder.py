@@ -139,11 +139,12 @@ class Builder:
         fields |= _given(**{f"{name}_bits": bits, f"{name}_queue": queue, f"{name}_lag": lag})
         self.issue(chosen, start, _renamed(loops, name), **fields)
 
-    def load_within(self, first: int, last: int, address: int, slot: int) -> None:
-        """Read one word of MEM B into slot in the latest cycle first .. last that has a free port."""
+    def load_within(self, first: int, last: int, address: int, slot: int, loops: Sequence[Loop] = ()) -> None:
+        """Read one word of MEM B into slot in the latest cycle first .. last that has a free port, in all rounds."""
         for cycle in range(last, first - 1, -1):
-            if any(self._free(port, np.array([cycle])) for port in PORTS):
-                self.memory_b(READ, cycle, [], address, slot)
+            cycles = Instruction("mem_b0", cycle, (), tuple(loops)).cycles()
+            if all(any(self._free(port, cycles[i : i + 1]) for port in PORTS) for i in range(len(cycles))):
+                self.memory_b(READ, cycle, loops, address, slot)
                 return
         raise ScheduleError(f"no port of MEM B is free in cycles {first} to {last}")
 

@@ -17,7 +17,7 @@ from caterpillar.mapping.buses import (
     softmax,
     spread_softmax,
 )
-from caterpillar.mapping.feedback import direct_backward, feedback_backward, spread
+from caterpillar.mapping.feedback import direct_backward, feedback_backward, spread, update_only
 from caterpillar.mapping.isa import (
     BACKWARD,
     BACKWARD_UPDATE,
@@ -39,16 +39,22 @@ from caterpillar.mapping.sums import clear_within, reduce_lanes, sum_cores
 
 def registers(layout: Layout, machine: Machine, rule: str) -> int:
     """Registers of a PE that the phases need."""
-    wanted = [accumulators(machine) + 1]
-    for layer in layout.layers:
-        wanted.append(max(back_unit(machine), layer.weights.tile.wide))
-        halved = layer.order and 1 << layer.order[0] < layer.owners
-        wanted.append(layer.owners // 2 if halved else layer.owners)
+    wanted = [accumulators(machine) + 1, reduction_registers(layout, machine)]
     for layer, fixed in zip(layout.layers[1:-1], layout.feedback[2:], strict=False):
         matrix = fixed if rule == "fa" and fixed else layer.weights
         if rule != "dfa":
             s = Scatter(machine=machine, start=0, layer=layer, matrix=matrix, update=rule == "sgd")
             wanted.append(s.carried - REGISTER + 1)
+    return max(wanted)
+
+
+def reduction_registers(layout: Layout, machine: Machine) -> int:
+    """Registers of a PE for the sums over lanes, and for the errors of a pass through the first or last layer."""
+    wanted = [0]
+    for layer in layout.layers:
+        wanted.append(max(back_unit(machine), layer.weights.tile.wide))
+        halved = layer.order and 1 << layer.order[0] < layer.owners
+        wanted.append(layer.owners // 2 if halved else layer.owners)
     return max(wanted)
 
 
@@ -75,12 +81,15 @@ def _tick(layout: Layout, machine: Machine, rule: str, *, update: bool) -> Micro
     with b.phase(*(("update 1, forward 1", UPDATE_FORWARD) if update else ("forward 1", FORWARD))):
         ready = _first_layer(b, layout, machine, update=update, go_forward=True)
     ready = _hidden_forward(b, layout, machine, ready)
-    ready = _output_forward(b, layout, machine, ready)
+    erred, scaled = output_forward(b, layout, machine, ready)
+    with b.phase("scale", UPDATE):
+        ready = max(erred, _scale(b, layout, machine, scaled))
     with b.phase(f"spread errors {len(layout.layers)}", BACKWARD_UPDATE):
         ready = spread_softmax(b, machine, ready, outputs=layout.layers[-1].outputs, to=layout.scratch)
     if rule == "dfa":
-        return b.program(direct_backward(b, layout, machine, ready))
-    ready = _output_backward(b, layout, machine, ready, feedback=rule == "fa")
+        return b.program(direct_backward(b, layout, machine, ready, update=update_only))
+    where = {"own": layout.own[len(layout.layers) - 1], "to": layout.own_error}
+    ready = output_backward(b, layout, machine, ready, feedback=rule == "fa", **where)
     backward = feedback_backward if rule == "fa" else _backward
     return b.program(backward(b, layout, machine, ready))
 
@@ -110,8 +119,11 @@ def _first_layer(b: Builder, layout: Layout, m: Machine, *, update: bool, go_for
     )
 
 
-def _reduce(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int, began: int) -> int:
-    """began: since when nobody else writes where the sums are padded."""
+def reduce_layer(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int, began: int) -> int:
+    """A layer's sums over its lanes; returns when they are ready.
+
+    began: since when nobody else writes where the sums are padded.
+    """
     layer, sums = layout.layers[index - 1], layout.sums[index]
     spare = layer.own * layer.owners - layer.padded
     with b.account("collective"):
@@ -125,7 +137,7 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
     depth, began = len(layout.layers), ready
     for index in range(1, depth - 1):
         own = layout.own[index]
-        ready = _reduce(b, layout, m, index, ready, to=own, began=began)
+        ready = reduce_layer(b, layout, m, index, ready, to=own, began=began)
         before, layer = layout.layers[index - 1], layout.layers[index]
         columns = layer.lanes // m.pe_rows
         pace, to = gather_pace(m, columns, accumulators(m)), layout.gathered[index + 1]
@@ -136,32 +148,38 @@ def _hidden_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
         began = ready + 2 + gather_delay(m, columns)
         with b.phase(f"forward {index + 1}", FORWARD):
             ready = forward(b, m, began, layer=layer, inputs=to, sums=layout.sums[index + 1], pace=pace)
-    return _reduce(b, layout, m, depth - 1, ready, to=layout.own[depth - 1], began=began)
+    return reduce_layer(b, layout, m, depth - 1, ready, to=layout.own[depth - 1], began=began)
 
 
-def _output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
-    """The last layer forward, its all-reduce and softmax, and all inputs scaled; the output errors are ready."""
-    depth, layer = len(layout.layers), layout.layers[-1]
-    began = ready + 1
+def output_forward(b: Builder, layout: Layout, m: Machine, ready: int) -> tuple[int, int]:
+    """The last layer forward, its all-reduce and softmax; when the output errors are ready, and the FMA is free."""
+    ready = output_sums(b, layout, m, ready, own=layout.own[len(layout.layers) - 1], to=layout.own_error)
+    return output_errors(b, layout, m, ready, own=layout.own_error)
+
+
+def output_sums(b: Builder, layout: Layout, m: Machine, ready: int, *, own: int, to: int) -> int:
+    """A core's part of the logits, from its own inputs of the last layer; returns when it is ready."""
+    depth, layer, began = len(layout.layers), layout.layers[-1], ready + 1
     with b.phase(f"forward {depth}", FORWARD):
-        own, sums = layout.own[depth - 1], layout.sums[depth]
-        ready = forward(b, m, began, layer=layer, inputs=own, sums=sums, pace=accumulators(m))
-    ready = _reduce(b, layout, m, depth, ready, to=layout.own_error, began=began)
+        ready = forward(b, m, began, layer=layer, inputs=own, sums=layout.sums[depth], pace=accumulators(m))
+    return reduce_layer(b, layout, m, depth, ready, to=to, began=began)
+
+
+def output_errors(b: Builder, layout: Layout, m: Machine, ready: int, *, own: int) -> tuple[int, int]:
+    """The cores' parts of the logits added, and softmax: when the output errors are ready, and the FMA is free."""
+    depth, layer = len(layout.layers), layout.layers[-1]
     columns = -(-min(layer.outputs, layer.owners) // m.pe_rows)
     pace, gathered, logits = gather_pace(m, columns, 1), layout.scratch, layout.scratch + layer.own * m.cores
     sources = [[(word, column) for column in range(columns)] for word in range(layer.own)]
     with b.phase(f"all-gather {depth}", COLLECTIVE, "collective"):
-        summed = gather_ring(
-            b, m, ready + 1, own=layout.own_error, sources=sources, to=gathered, pace=pace, rotate=True
-        )
+        summed = gather_ring(b, m, ready + 1, own=own, sources=sources, to=gathered, pace=pace, rotate=True)
     with b.phase(f"add {depth}", COLLECTIVE):
         for word in range(layer.own):
             summed = sum_cores(b, m, summed, gathered=gathered + word * m.cores, to=logits + word)
     with b.account("backward"):
         erred = softmax(b, m, summed, layer=layer, logits=logits)
     b.mark("softmax", BACKWARD, "collective", summed, erred)
-    with b.phase("scale", UPDATE):
-        return max(erred, _scale(b, layout, m, summed + 1 + layer.beats))
+    return erred, summed + 1 + layer.beats
 
 
 def _scale(b: Builder, layout: Layout, m: Machine, start: int) -> int:
@@ -177,18 +195,21 @@ def _scale(b: Builder, layout: Layout, m: Machine, start: int) -> int:
     return scale(b, m, start, regions=regions, pace=1)
 
 
-def _output_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, feedback: bool) -> int:
+def output_backward(
+    b: Builder, layout: Layout, m: Machine, ready: int, *, own: int, to: int, feedback: bool = False
+) -> int:
+    """The last layer backward and updated, with the core's own inputs; returns when their errors are ready."""
     depth, layer = len(layout.layers), layout.layers[-1]
     with b.phase(f"backward {depth}, update {depth}", BACKWARD_UPDATE):
         return back_own(
             b,
             m,
             ready,
-            own=layout.own[depth - 1],
+            own=own,
             errors=layout.scratch,
             words=layout.layers[-2].own,
             outputs=layer.outputs,
-            to=layout.own_error,
+            to=to,
             through=layout.fixed(depth) if feedback else layer.weights,
             update=(layer.weights, layout.scaled_own),
         )

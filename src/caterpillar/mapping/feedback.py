@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import Builder
 from caterpillar.mapping.buses import spread_errors
@@ -11,6 +13,14 @@ from caterpillar.mapping.phases import back_own, update_forward
 from caterpillar.mapping.scatter import Scatter
 from caterpillar.mapping.scatter_pass import back_scatter
 from caterpillar.mapping.sums import clear_within
+
+
+class UpdatePass(Protocol):
+    """An update of a layer with errors of the panel in every lane, all ready at `start`; returns when it is done."""
+
+    def __call__(self, b: Builder, layout: Layout, m: Machine, index: int, start: int, *, errors: int) -> int:
+        """W_index <- W_index - (lr h) d."""
+        ...
 
 
 def spread(b: Builder, layout: Layout, m: Machine, index: int, ready: int, *, to: int, rate: int) -> int:
@@ -55,10 +65,10 @@ def feedback_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int
     return spread(b, layout, m, 1, ready, to=layout.first_error, rate=0)
 
 
-def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
+def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int, *, update: UpdatePass) -> int:
     """dfa: the output errors (being spread to scratch, the first ready) update layer L and go straight to each layer.
 
-    Returns the end of the tick.
+    update: the pass through a hidden layer. Returns the end of the tick.
     """
     depth, outputs = len(layout.layers), layout.layers[-1].outputs
     errors, last = layout.scratch, layout.layers[-1]
@@ -84,5 +94,5 @@ def direct_backward(b: Builder, layout: Layout, m: Machine, ready: int) -> int:
         to = layout.direct_error if index > 1 else layout.first_error
         ready = spread(b, layout, m, index, ready, to=to, rate=0)
         if index > 1:
-            ready = update_only(b, layout, m, index, ready, errors=to)
+            ready = update(b, layout, m, index, ready, errors=to)
     return ready

@@ -124,7 +124,7 @@ class Layout:
         core = np.arange(self.cores)[:, None, None, None]
         position, lane = np.arange(layer.positions)[:, None, None], np.arange(self.lanes)
         within = np.arange(layer.padded)[:, None]
-        inputs = self._inputs(index, core, position, lane)
+        inputs = self.inputs_at(index, core, position, lane)
         if index == len(self.layers):
             outputs = np.where(within < layer.panel, within, -1)
         else:
@@ -138,7 +138,8 @@ class Layout:
             column=np.where(outputs < layer.outputs, outputs, -1),
         )
 
-    def _inputs(self, index: int, core: np.ndarray, position: np.ndarray, lane: np.ndarray) -> np.ndarray:
+    def inputs_at(self, index: int, core: np.ndarray, position: np.ndarray, lane: np.ndarray) -> np.ndarray:
+        """Which input of layer index a lane works with; the number of inputs or more: none."""
         layer = self.layers[index - 1]
         if index == 1:
             return position * layer.lanes + lane % layer.lanes

@@ -14,12 +14,15 @@ from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.paper import place_paper
 from caterpillar.mapping.pipeline import place_pipeline
 from caterpillar.mapping.schedule import Schedule
+from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.sum_order import sum_order
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
 RULES = ("sgd", "mbgd", "fa", "dfa", "cp", "mbcp")
 SINGLE = {"mbgd": "sgd", "mbcp": "cp"}  # what these are with a batch of one sample
+STREAMED = ("sgd", "dfa", "cp")  # rules whose weights may lie in core SRAM, where one of the memories is too small
+MEMORIES = MEM_A, MEM_B, SRAM = "MEM A of a PE", "MEM B of a PE", "the SRAM of a core"
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -37,12 +40,22 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
     if program.batch > 1:
         return place_batches(program, machine, rule_of(program))
     program = replace(program, rule=SINGLE.get(program.rule, program.rule))
-    return place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
+    answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
+    if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in MEMORIES:
+        return _rather(place_streamed(program, machine), answer)
+    return answer
 
 
 def rule_of(program: Program) -> str:
     """The rule's name without its batch."""
     return program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
+
+
+def _rather(second: Schedule | Infeasible, first: Infeasible) -> Schedule | Infeasible:
+    """The second answer, unless it is short of the same memory and needs no less of it."""
+    if isinstance(second, Infeasible) and second.what == first.what and second.needs_bytes >= first.needs_bytes:
+        return first
+    return second
 
 
 def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -122,13 +135,13 @@ def _too_small(layout: Layout, machine: Machine, rule: str) -> Infeasible | None
     beats = max(*waiting, last.own * -(-last.owners // machine.pe_rows), 1)
     for what, needs, has, hint in (
         (
-            "MEM A of a PE",
+            MEM_A,
             layout.mem_a_words * WORD_BYTES,
             machine.pe_sram_bytes,
             "raise pe_sram_bytes or the number of cores",
         ),
         (
-            "MEM B of a PE",
+            MEM_B,
             layout.mem_b_words * WORD_BYTES,
             machine.pe_mem_b_bytes,
             "raise pe_mem_b_bytes or the number of cores",
@@ -140,7 +153,7 @@ def _too_small(layout: Layout, machine: Machine, rule: str) -> Infeasible | None
             "raise pe_registers or lower pe_rows or pe_cols",
         ),
         (
-            "the SRAM of a core",
+            SRAM,
             sample_beats(layout, machine) * machine.pe_rows * WORD_BYTES,
             machine.core_sram_bytes,
             "raise core_sram_bytes",

@@ -39,13 +39,17 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Which weight lies where: five arrays that broadcast to one shape. row or column -1: padding, a word of +0."""
+    """Which weight lies where: arrays that broadcast to one shape. row or column -1: padding, a word of +0.
+
+    word: of MEM A; where streamed is true, the beat of core SRAM, of which a word belongs to a row of PEs.
+    """
 
     core: Indices
     lane: Indices
     word: Indices
     row: Indices
     column: Indices
+    streamed: NDArray[np.bool_] | None = None
 
 
 class Layout(Protocol):
@@ -62,7 +66,7 @@ class Layout(Protocol):
         ...
 
     def weight_places(self, index: int) -> Places:
-        """MEM A's words of W_index (from 1), (inputs, outputs)."""
+        """The words of W_index (from 1), (inputs, outputs)."""
         ...
 
     def feedback_places(self, index: int) -> Places:
@@ -79,7 +83,7 @@ class Schedule:
     sample_beats: beats of core SRAM from one sample of a batch to the next, the first at beat 0; sram_beats: beats in
     use. scaled_lag: ticks after which a sample comes once more, times the learning rate, to the second half of those
     beats; 0: it does not. label_lag: ticks after which a batch's labels are wanted. arrival: the address register by
-    which batches arrive in core SRAM; 0: always at beat 0.
+    which batches arrive in core SRAM; 0: always at beat 0. streamed_weights: those that lie in core SRAM.
     """
 
     network: Network
@@ -99,6 +103,7 @@ class Schedule:
     scaled_lag: int = 0
     label_lag: int = 0
     arrival: int = 0
+    streamed_weights: int = 0
     macs_per_sample: int
 
     def ticks(self, samples: int) -> list[MicroProgram]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,9 +15,17 @@ from caterpillar.mapping.phases import own_chains
 from caterpillar.mapping.split import Tile, permuted
 from caterpillar.numerics import GemvOrder, Order
 
+Chains = Sequence[int]  # of a lane's outputs, over and over: the partial error sum that each is added to
+
 
 def sum_order(layout: Layout, machine: Machine, rule: str) -> Order:
     """The order of a layout's schedule."""
+    tiles = [layer.weights.tile for layer in layout.layers[1:-1]]
+    return order_with(layout, machine, rule, [_chains(machine, tile, update=True) for tile in tiles])
+
+
+def order_with(layout: Layout, machine: Machine, rule: str, chains: Sequence[Chains]) -> Order:
+    """The same with error sums that the hidden layers past the first add up in other chains."""
     cores, layers = machine.cores, layout.layers
     bounds = [_bounds(layer, cores) for layer in layers[:-1]]
     outputs = layers[-1].outputs
@@ -25,8 +34,8 @@ def sum_order(layout: Layout, machine: Machine, rule: str) -> Order:
     feedback: list[GemvOrder | None] = [None]
     for index, (before, mine) in enumerate(pairwise(bounds), start=1):
         layer, matrix = layers[index], layout.feedback[index + 1]
-        orders.append(_scattered(layer, machine, before, mine, layer.weights.tile, update=True))
-        fixed = matrix and _scattered(layer, machine, before, mine, matrix.tile, update=False)
+        orders.append(_scattered(layer, machine, before, mine, chains[index - 1]))
+        fixed = matrix and _scattered(layer, machine, before, mine, _chains(machine, matrix.tile, update=False))
         feedback.append(fixed if rule == "fa" else None)
     direct = own_chains(machine, outputs, update=rule != "dfa", twice=rule == "fa")[1]
     through = GemvOrder(bounds=(0, outputs), backward_lanes=direct, backward_combine="tree")
@@ -47,6 +56,10 @@ def sum_order(layout: Layout, machine: Machine, rule: str) -> Order:
     return Order(layers=(*orders, last), feedback=tuple(feedback))
 
 
+def _chains(machine: Machine, tile: Tile, *, update: bool) -> Chains:
+    return range(scatter_chains(machine, tile, update=update).sums)
+
+
 def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:
     """Where each core's panel of outputs begins; cores past the last output have none."""
     return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
@@ -58,17 +71,16 @@ def _inputs_in_lanes(layer: LayerLayout, bounds: tuple[int, ...], blocks: tuple[
 
 
 def _scattered(
-    layer: LayerLayout, machine: Machine, before: tuple[int, ...], mine: tuple[int, ...], tile: Tile, *, update: bool
+    layer: LayerLayout, machine: Machine, before: tuple[int, ...], mine: tuple[int, ...], chains: Chains
 ) -> GemvOrder:
     """A hidden layer past the first. before: bounds of its inputs, by the cores that own them."""
     forward = _inputs_in_lanes(layer, mine, before)
     owner = tuple(core for core in range(machine.cores) for _ in range(before[core], before[core + 1]))
-    chained = scatter_chains(machine, tile, update=update).sums
     between = group_order(machine, layer)
 
     def sum_of(output: int) -> int:
         group, within = divmod(output, layer.padded)
-        return within % chained * layer.groups + permuted(group * layer.lanes, between)
+        return chains[within % len(chains)] * layer.groups + permuted(group * layer.lanes, between)
 
     return GemvOrder(
         bounds=forward.bounds,
@@ -76,7 +88,7 @@ def _scattered(
         forward_combine="tree",
         forward_first=tuple(start % before[-1] for start in before[:-1]),
         forward_sums=forward.forward_sums,
-        backward_lanes=chained * layer.groups,
+        backward_lanes=(1 << max(chains).bit_length()) * layer.groups,
         backward_combine="tree",
         backward_first=tuple((core + 1) % machine.cores for core in owner),
         backward_sums=tuple(sum_of(j - low) for low, high in pairwise(mine) for j in range(low, high)),

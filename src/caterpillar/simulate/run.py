@@ -144,7 +144,24 @@ class _State:
 
     def _put(self, matrix: Half, at: Places) -> None:
         bits = np.ascontiguousarray(matrix).view(np.uint16)[at.row, at.column]
-        self._a[at.word, at.lane * self._machine.cores + at.core] = np.where((at.row >= 0) & (at.column >= 0), bits, 0)
+        bits = np.where((at.row >= 0) & (at.column >= 0), bits, np.uint16(0))
+        if at.streamed is None:
+            self._a[at.word, at.lane * self._machine.cores + at.core] = bits
+            return
+        core, lane, word, there = np.broadcast_arrays(at.core, at.lane, at.word, at.streamed)
+        self._a[word[~there], lane[~there] * self._machine.cores + core[~there]] = bits[~there]
+        self._sram[word[there], lane[there] % self._machine.pe_rows, core[there]] = bits[there].view(np.float16)
+
+    def _get(self, at: Places) -> NDArray[np.uint16]:
+        """The words at places, as bits."""
+        if at.streamed is None:
+            return self._a[at.word, at.lane * self._machine.cores + at.core]
+        core, lane, word, there = np.broadcast_arrays(at.core, at.lane, at.word, at.streamed)
+        values = np.zeros(word.shape, np.uint16)
+        values[~there] = self._a[word[~there], lane[~there] * self._machine.cores + core[~there]]
+        beats = self._sram[word[there], lane[there] % self._machine.pe_rows, core[there]]
+        values[there] = beats.astype(np.float16).view(np.uint16)
+        return values
 
     def arrive(self, samples: Half, earlier: Half, tick: int) -> None:
         """A batch's inputs, (samples, m), into every core's SRAM, where it has its place, and those that come again."""
@@ -206,7 +223,7 @@ class _State:
         found: list[Half] = []
         for index, layer in enumerate(self._schedule.network.layers, start=1):
             at = self._schedule.layout.weight_places(index)
-            values = self._a[at.word, at.lane * self._machine.cores + at.core]
+            values = self._get(at)
             rows, columns = np.broadcast_to(at.row, values.shape), np.broadcast_to(at.column, values.shape)
             real = (rows >= 0) & (columns >= 0)
             matrix = np.zeros((layer.inputs, layer.outputs), np.float16)
