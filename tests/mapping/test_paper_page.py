@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from caterpillar.cost.control import program_bytes
 from caterpillar.estimate import Estimate, estimate
+from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A, PAPER_B
 from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.paper.continuous.layout import Layout
 from caterpillar.network import Network
-from caterpillar.rules import mbgd, sgd
+from caterpillar.rules import cp, mbgd, sgd
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper-mapping.md").read_text(encoding="utf-8")
 CASES = {
@@ -29,6 +32,7 @@ ROWS = {
 
 
 SGD_PAGE, BATCH_PAGE = PAGE.split("## Mini-batches")
+CP_PAGE = PAGE.split("## Continuous propagation")[1]
 BATCHES = (("N1", 8), ("N1", 50), ("N3", 8))
 
 
@@ -122,3 +126,57 @@ def test_the_table_of_batches(column: int) -> None:
         "sum": f"{schedule.cycles_per_sample:,.0f}",
     }
     assert {row: cells(BATCH_PAGE, row)[column] for row in want} == want
+
+
+def of_a_tick(schedule: Schedule) -> dict[str, float]:
+    """Cycles of a tick of cp by cause, on average over the cores."""
+    layout, steady, cores = schedule.layout, schedule.steady, schedule.machine.cores
+    assert isinstance(layout, Layout)
+    useful = schedule.macs_per_sample / schedule.machine.pes
+    found = dict.fromkeys(("left free between positions", "before a core's first pass", "between a core's passes"), 0.0)
+    multiply_adds, ends = 0, list[int]()
+    for core, parts in layout.on.items():
+        passes = [phase for phase in steady.groups[steady.group_of[core]].phases if phase.track == "compute"]
+        stages = [layout.stages[part.layer - 1] for part in parts]
+        here = sum(
+            part.sums * stage.rounds * stage.width * stage.beat.pace for part, stage in zip(parts, stages, strict=True)
+        )
+        length = sum(phase.end - phase.start for phase in passes)
+        found["left free between positions"] += (length - here) / cores
+        found["before a core's first pass"] += passes[0].start / cores
+        found["between a core's passes"] += (passes[-1].end - passes[0].start - length) / cores
+        multiply_adds += here
+        ends.append(passes[-1].end)
+    assert len(ends) == cores
+    return found | {
+        "multiply-adds that count": useful,
+        "padding": multiply_adds / cores - useful,
+        "shares that are not equal": max(ends) - sum(ends) / cores,
+        "after the last pass": steady.cycles - max(ends),
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_tables_of_continuous_propagation(case: str) -> None:
+    network, machine = CASES[case]
+    program, place_of = cp()(network), 0 if case == "N1" else 1
+    schedule, algebra = place(program, machine, mapping="paper"), estimate(program, machine, input_error=True)
+    assert isinstance(schedule, Schedule)
+    assert isinstance(algebra, Estimate)
+    causes = of_a_tick(schedule)
+    assert sum(causes.values()) == pytest.approx(schedule.steady.cycles)
+    want = {row: f"{cycles:,.0f}" for row, cycles in (causes | {"sum": schedule.steady.cycles}).items()}
+    assert {row: cells(CP_PAGE, row)[2 * place_of + 1] for row in want} == want
+    input_error = algebra.cycles_per_sample - causes["multiply-adds that count"]
+    assert cells(CP_PAGE, "first layer: input error")[2 * place_of] == f"{input_error:,.0f}"
+    assert cells(CP_PAGE, "sum")[2 * place_of] == f"{algebra.cycles_per_sample:,.0f}"
+    answer = evaluate(network, cp(), machine, mapping="paper", executed=True)
+    assert isinstance(answer, Evaluation)
+    want = {
+        "the algebra, % of peak": f"{100 * algebra.compute_cycles / algebra.cycles_per_sample:.1f}",
+        "executed, % of peak on the same basis": f"{100 * algebra.compute_cycles / schedule.cycles_per_sample:.1f}",
+        "executed, useful multiply-adds only": f"{100 * schedule.utilization:.1f}",
+        "GFLOPS/W executed, at the paper's prices": f"{answer.gflops_per_watt:.0f}",
+        "KB of the longest program": f"{program_bytes(schedule.steady) / 1024:.1f}",
+    }
+    assert {row: cells(CP_PAGE, row)[place_of] for row in want} == want

@@ -13,7 +13,7 @@ from caterpillar.mapping.schedule import _window, expand
 from caterpillar.network import Network
 from caterpillar.numerics.arithmetic_type import Arithmetic
 from caterpillar.rules import sgd
-from caterpillar.simulate.engine import PIPELINE, execute, new_flow
+from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
 from caterpillar.simulate.hazards import walk
 
 MACHINE = Machine(name="tiny", core_rows=1, cores_per_row=2, pe_rows=2, pe_cols=4, ring_words_per_cycle=2)
@@ -38,18 +38,19 @@ def executed(b: Builder, memory_b: np.ndarray) -> np.ndarray:
     sizes = np.array([16, MACHINE.fma_latency, 2, 4, 2, isa.halves(MACHINE)])
     execute(
         HALF,
-        control,
-        operands.reshape(-1),
-        a.reshape(-1),
-        memory,
-        sram,
+        control[None],
+        operands.reshape(1, -1),
+        a.reshape(1, -1),
+        memory[None],
+        sram[None],
         np.zeros(1, np.int64),
         sizes,
         hops,
         queues,
-        softmax_words,
-        moving,
-        new_flow(MACHINE.fma_latency),
+        softmax_words[None],
+        moving[None],
+        new_flow(MACHINE.fma_latency)[None],
+        new_ring([[0, 1]], 2),
     )
     return a[0].view(np.float16).reshape(8, 2).astype(np.float64)
 
@@ -168,18 +169,19 @@ def wide(b: Builder, memory_a: np.ndarray, sram: np.ndarray, machine: Machine) -
     sizes = np.array([16, machine.fma_latency, 2, 4, 2, isa.halves(machine)])
     execute(
         HALF,
-        control,
-        operands.reshape(-1),
-        memory_a.reshape(-1),
-        np.zeros(64, np.float32),
-        sram,
+        control[None],
+        operands.reshape(1, -1),
+        memory_a.reshape(1, -1),
+        np.zeros((1, 64), np.float32),
+        sram[None],
         np.zeros(1, np.int64),
         sizes,
         np.ones(3, np.int64),
         np.zeros((2, isa.FIFO_BEATS, 2, 2), np.float32),
-        np.zeros((2, 8, 2), np.float32),
-        np.zeros(64, np.float32),
-        new_flow(machine.fma_latency),
+        np.zeros((1, 2, 8, 2), np.float32),
+        np.zeros((1, 64), np.float32),
+        new_flow(machine.fma_latency)[None],
+        new_ring([[0, 1]], 2),
     )
 
 

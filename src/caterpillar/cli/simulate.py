@@ -218,7 +218,8 @@ def _print(done: _Done, table: Prices) -> None:
         for phase, cycles in lengths
     ]
     columns = ("phase", "track", "from cycle", "cycles", "share")
-    print_table("A steady tick, phase by phase (the two tracks overlap)", columns, phases)
+    tick = "A steady tick of core 0" if schedule.steady.others else "A steady tick"
+    print_table(f"{tick}, phase by phase (the two tracks overlap)", columns, phases)
     print_shares(f"Where the energy of the run goes, {table.name} prices", "component", "pJ", energy)
     by_phase = {phase: sum(energy_pj(counts, table).values()) for phase, counts in bill.phases.items()}
     print_shares("When the energy of the run goes", "phase", "pJ", by_phase)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from caterpillar.cost import control
 from caterpillar.mapping import Schedule
 from caterpillar.mapping.encoding import BITS
-from caterpillar.mapping.isa import COLUMN_OF, UNITS, Control
+from caterpillar.mapping.isa import COLUMN_OF, UNITS, Control, MicroProgram
 from caterpillar.mapping.schedule import windows
 
 ON = {
@@ -34,9 +34,23 @@ class Activity:
     fetches: float
 
 
+MEASURES = tuple(field.name for field in fields(Activity))
+
+
 def measured(schedule: Schedule, *, hold: bool = True) -> Activity:
-    """Of a steady tick, expanded some cycles at a time. hold: an idle unit's fields stay; else they fall to 0."""
-    program = schedule.steady
+    """Of a steady tick, expanded some cycles at a time. hold: an idle unit's fields stay; else they fall to 0.
+
+    Where groups of cores run different programs, on average over the cores.
+    """
+    cores, steady = schedule.machine.cores, schedule.steady
+    each = [
+        (len(members) / cores, _of(group, schedule, hold=hold))
+        for group, members in zip(steady.groups, steady.members(cores), strict=True)
+    ]
+    return Activity(**{name: sum(share * getattr(one, name) for share, one in each) for name in MEASURES})
+
+
+def _of(program: MicroProgram, schedule: Schedule, *, hold: bool) -> Activity:
     changed = toggles = issues = 0.0
     for words in windows(program, schedule.queues):
         share = len(words) / program.cycles

@@ -8,6 +8,7 @@ value: sgd. low: the least of sgd, fa and dfa. high: said at each.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,12 @@ def sequencer_bits() -> int:
 
 
 def program_bytes(program: MicroProgram) -> int:
-    """What a micro-program takes in the store: an instruction's fields and start, a loop's count, period and steps."""
+    """What a micro-program takes in the store: an instruction's fields and start, a loop's count, period and steps.
+
+    Where groups of cores run different programs, of the longest: all cores have the same store.
+    """
+    if program.others:
+        return max(program_bytes(replace(one, others=(), group_of=())) for one in program.groups)
     from caterpillar.mapping.encoding import BITS
 
     bits = 0

@@ -10,7 +10,7 @@ occur. A steady tick's cycles belong to the phases of the compute stretch they l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from caterpillar.counters import Counters
@@ -73,7 +73,7 @@ def arrivals(schedule: Schedule) -> Counters:
 
 
 def segment(program: MicroProgram, machine: Machine) -> Segment:
-    """Cycles and events of one micro-program."""
+    """Cycles and events of a micro-program, of every group of cores its own."""
     phases = dict.fromkeys(PHASES, Counters())
 
     def add(kinds: isa.Kinds, events: Counters) -> None:
@@ -82,14 +82,16 @@ def segment(program: MicroProgram, machine: Machine) -> Segment:
             phases[kind] += share
         phases[kinds[0]] += events + share * (1 - len(kinds))
 
-    for one in program.instructions:
-        add(one.kinds, _events(one, machine))
-    rest = program.cycles
-    for stretch in program.phases:
-        if stretch.track == "compute":
-            add(stretch.kinds, Counters(pe_cycles=machine.pes * (stretch.end - stretch.start)))
-            rest -= stretch.end - stretch.start
-    add(isa.COLLECTIVE, Counters(pe_cycles=machine.pes * rest))
+    for group, members in zip(program.groups, program.members(machine.cores), strict=True):
+        part = machine if len(members) == machine.cores else replace(machine, core_rows=1, cores_per_row=len(members))
+        for one in group.instructions:
+            add(one.kinds, _events(one, part))
+        rest = program.cycles
+        for stretch in group.phases:
+            if stretch.track == "compute":
+                add(stretch.kinds, Counters(pe_cycles=part.pes * (stretch.end - stretch.start)))
+                rest -= stretch.end - stretch.start
+        add(isa.COLLECTIVE, Counters(pe_cycles=part.pes * rest))
     return Segment(cycles=program.cycles, phases=phases)
 
 

@@ -111,17 +111,22 @@ def _closed_form(program: Program, machine: Machine, prices: Prices) -> _Answer 
 
 
 def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str) -> _Answer | Infeasible:
-    """By a mapping's schedule: a sample's share of a steady tick. Cycles by kind of stretch, events by phase."""
+    """By a mapping's schedule: a sample's share of a steady tick. Cycles by kind of stretch, events by phase.
+
+    Where groups of cores run different programs, cycles by kind are an average over the cores.
+    """
     placed = _placed(program, machine, mapping)
     if isinstance(placed, Infeasible):
         return placed
     schedule, tick = placed
     share = 1 / schedule.batch
     cycles: dict[str, float] = {}
-    for phase in schedule.steady.phases:
-        if phase.track == "compute":
-            kind = re.sub(r" \d+( to \d+)?", "", phase.name)
-            cycles[kind] = cycles.get(kind, 0) + (phase.end - phase.start) * share
+    for group, members in zip(schedule.steady.groups, schedule.steady.members(machine.cores), strict=True):
+        of_cores = share * len(members) / machine.cores if schedule.steady.others else share
+        for phase in group.phases:
+            if phase.track == "compute":
+                kind = re.sub(r" \d+( to \d+)?", "", phase.name)
+                cycles[kind] = cycles.get(kind, 0) + (phase.end - phase.start) * of_cores
     cycles["between phases"] = tick.cycles * share - sum(cycles.values())
     phases = {phase: events * share if share < 1 else events for phase, events in tick.phases.items()}
     late = {phase: cycles * share for phase, cycles in late_reads(schedule.steady, prices).items()}

@@ -7,6 +7,7 @@ bound: a schedule written for the later memory could issue a first read before t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from caterpillar.cost import PriceColumns, Prices
@@ -24,7 +25,13 @@ def first_word_cycles(prices: Prices | PriceColumns, *, pe_sram: Any = True, cor
 
 
 def late_reads(program: MicroProgram, prices: Prices) -> dict[str, float]:
-    """Cycles by phase that the stretches of a micro-program wait for the first words that they read."""
+    """Cycles by phase that the stretches of a micro-program wait for the first words that they read.
+
+    Where groups of cores run different programs, of the one that waits longest: the others wait with it.
+    """
+    if program.others:
+        each = [late_reads(replace(one, others=(), group_of=()), prices) for one in program.groups]
+        return max(each, key=lambda late: sum(late.values()))
     late = dict.fromkeys(PHASES, 0.0)
     for stretch in program.phases:
         if stretch.track == "compute":

@@ -222,8 +222,24 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MicroProgram:
-    """What one core, or several in lockstep, does in cycles 0 .. cycles - 1."""
+    """What all cores do in lockstep in cycles 0 .. cycles - 1, or a group of them.
+
+    others: the programs of further groups of cores, as long as this one. group_of: of each core the number of its
+    program in `groups`; empty: all cores run this one.
+    """
 
     cycles: int
     instructions: tuple[Instruction, ...]
     phases: tuple[Phase, ...]
+    others: tuple[MicroProgram, ...] = ()
+    group_of: tuple[int, ...] = ()
+
+    @property
+    def groups(self) -> tuple[MicroProgram, ...]:
+        """The programs of all groups of cores, this one first."""
+        return (self, *self.others)
+
+    def members(self, cores: int) -> list[list[int]]:
+        """Of each group, the numbers of its cores, in order."""
+        of = self.group_of or (0,) * cores
+        return [[core for core in range(cores) if of[core] == group] for group in range(len(self.groups))]

@@ -78,12 +78,13 @@ class Layout(Protocol):
 class Schedule:
     """A run of n samples is n / batch + extra_ticks ticks, of which the first may differ, and then last.
 
-    All cores run the same micro-program. In extra ticks (a pipeline's fill and drain) the inputs are +0, so every
-    activation and update is. order: the order of sums, for the trainer. queues: the address registers, from 1.
-    sample_beats: beats of core SRAM from one sample of a batch to the next, the first at beat 0; sram_beats: beats in
-    use. scaled_lag: ticks after which a sample comes once more, times the learning rate, to the second half of those
-    beats; 0: it does not. label_lag: ticks after which a batch's labels are wanted. arrival: the address register by
-    which batches arrive in core SRAM; 0: always at beat 0. streamed_weights: those that lie in core SRAM.
+    All cores run the same micro-program, or each group of them its own, the groups the same in all ticks. In extra
+    ticks (a pipeline's fill and drain) the inputs are +0, so every activation and update is. order: the order of sums,
+    for the trainer. queues: the address registers, from 1. sample_beats: beats of core SRAM from one sample of a batch
+    to the next, the first at beat 0; sram_beats: beats in use. scaled_lag: ticks after which a sample comes once more,
+    times the learning rate, to the second half of those beats; 0: it does not. label_lag: ticks after which a batch's
+    labels are wanted. arrival: the address register by which batches arrive in core SRAM; 0: always at beat 0.
+    streamed_weights: those that lie in core SRAM.
     """
 
     network: Network
@@ -135,7 +136,8 @@ class Schedule:
 def expand(program: MicroProgram, queues: tuple[Queue, ...] = (), *, tick: int = 0) -> Control:
     """The control words, (cycles, fields): what every unit is told in every cycle. A unit that idles has op 0.
 
-    Addresses that an address register moves are those of the tick.
+    Addresses that an address register moves are those of the tick. Of the first group of cores alone: every group's
+    program is expanded by itself.
     """
     return _window(program, queues, tick, 0, program.cycles)
 

@@ -1,8 +1,9 @@
-"""Executes control words on values: all PEs of all cores in lockstep, one cycle after the other.
+"""Executes control words on values: all PEs of a group of cores in lockstep, one cycle of all groups after the other.
 
 Values are half-precision numbers held in float32. S is (operands, lanes), flat: a row for each operand code, then the
-stages of the FMA's pipeline. A and B are the memories, (words, lanes), flat, A as half-precision bits. PE p of core k
-is lane p cores + k, so that what all cores do to one PE is done to neighbours in memory.
+stages of the FMA's pipeline. A and B are the memories, (words, lanes), flat, A as half-precision bits. PE p of the
+group's k-th core is lane p cores + k, so that what all cores do to one PE is done to neighbours in memory. Each group
+has all of this for itself; groups meet on the ring alone.
 """
 
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
@@ -129,7 +130,7 @@ def _softmax(ar, logits, n, label, results):
 
 
 @njit
-def _memory_b(ar, S, B, word, fields, rows, lanes, cores, held, port, width):
+def _memory_b(ar, S, B, word, fields, rows, lanes, cores, ring, held, port, width):
     """A port's read into its slot, or a write of the word held."""
     base, slot, mode, offset = word[fields[1]], word[fields[2]], word[fields[3]], word[fields[4]]
     reading = word[fields[0]] == isa.READ
@@ -146,7 +147,7 @@ def _memory_b(ar, S, B, word, fields, rows, lanes, cores, held, port, width):
                 place = lane // rows
             crossed = offset ^ (place & ((1 << word[fields[5]]) - 1) if word[fields[5]] else place)
             for core in range(cores):
-                at = base + ((offset + core) % cores if mode == isa.ROTATE_CORE else crossed)
+                at = base + ((offset + ring[0, core]) % ring[3, 0] if mode == isa.ROTATE_CORE else crossed)
                 here = lane * cores + core
                 if reading:
                     S[slot * width + here] = B[at * width + here]
@@ -155,7 +156,7 @@ def _memory_b(ar, S, B, word, fields, rows, lanes, cores, held, port, width):
 
 
 @njit
-def _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores, width):
+def _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores, ring, width):
     """A word on each row bus of each core, (rows, cores), from where the control word says."""
     kind = word[ROW_FROM]
     if kind == isa.FROM_PE:
@@ -177,26 +178,21 @@ def _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores,
         beat = flow[HEADS + way] % isa.FIFO_BEATS
         for row in range(rows):
             for core in range(cores):
-                bus[row, core] = queues[way, beat, row, core]
+                bus[row, core] = queues[way, beat, row, ring[0, core]]
         flow[HEADS + way] += 1
 
 
 @njit
-def _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, width):
+def _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, ring, width):
     """The words on the row buses go to PEs, the softmax unit, the core SRAM, the ring."""
     to = word[ROW_TO]
     if word[ROW_SEND]:
         way = word[ROW_SEND] - isa.DOWN
         beat = flow[TAILS + way] % isa.FIFO_BEATS
         for row in range(rows):
-            if word[ROW_SEND] == isa.DOWN:
-                for core in range(cores - 1):
-                    queues[way, beat, row, core] = bus[row, core + 1]
-                queues[way, beat, row, cores - 1] = bus[row, 0]
-            else:
-                for core in range(cores - 1):
-                    queues[way, beat, row, core + 1] = bus[row, core]
-                queues[way, beat, row, 0] = bus[row, cores - 1]
+            for core in range(cores):
+                if ring[0, core] >= 0:
+                    queues[way, beat, row, ring[1 + way, core]] = bus[row, core]
         flow[TAILS + way] += 1
     if to == isa.TO_SOFTMAX:
         for row in range(rows):
@@ -259,64 +255,103 @@ def new_flow(latency):
 
 
 @njit(nogil=True, cache=True)
-def execute(ar, control, S, A, B, sram, labels, sizes, hops, queues, softmax_words, moving, flow):
-    """Run control words of a checked micro-program on S, A, B and sram, in place, from the cycle in flow on.
+def execute(ar, controls, S, A, B, sram, labels, sizes, hops, queues, softmax_words, moving, flow, ring):
+    """Run control words of checked micro-programs on S, A, B and sram, in place, from the cycle in flow on.
 
-    sizes: width, FMA latency, rows, columns, cores, words of a group of MEM A. sram: (beats, rows, cores). queues:
-    (directions, beats, rows, cores), what is under way on the ring. softmax_words: (2, words, cores), the softmax
-    unit's logits and results. moving: (4, width), words between units within a cycle or on the links. flow: new_flow.
+    All but labels, sizes, hops and queues have a first axis, the groups of cores. controls: (cycles, fields) of each.
+    sizes: width, FMA latency, rows, columns, cores of a group (the most there are), words of a group of MEM A. sram:
+    (beats, rows, cores). queues: (directions, beats, rows, cores of all groups), what is under way on the ring.
+    softmax_words: (2, words, cores), the softmax unit's logits and results. moving: (4, width), words between units
+    within a cycle or on the links. flow: new_flow. ring: new_ring.
     """
+    bus = np.zeros((sizes[2], sizes[4]), S.dtype)
+    for step in range(controls.shape[1]):
+        for g in range(controls.shape[0]):
+            _step(
+                ar,
+                controls[g, step],
+                S[g],
+                A[g],
+                B[g],
+                sram[g],
+                labels,
+                sizes,
+                hops,
+                queues,
+                softmax_words[g],
+                moving[g],
+                flow[g],
+                ring[g],
+                bus,
+            )
+
+
+def new_ring(members, cores):
+    """Of the groups' cores: their numbers, those of the cores below and above, and how many there are in all.
+
+    members: the numbers of each group's cores. (groups, 4, cores of a group): a number of -1 is a core that is none.
+    """
+    most = max(len(some) for some in members)
+    found = np.zeros((len(members), 4, most), np.int64)
+    for group, some in enumerate(members):
+        numbers = np.full(most, -1, np.int64)
+        numbers[: len(some)] = some
+        found[group] = numbers, (numbers - 1) % cores, (numbers + 1) % cores, np.full(most, cores)
+    return found
+
+
+@njit(nogil=True)
+def _step(ar, word, S, A, B, sram, labels, sizes, hops, queues, softmax_words, moving, flow, ring, bus):
+    """A cycle of one group."""
     width, latency, rows, columns, cores, group = sizes
     lanes, stages = rows * columns, latency + 2
     to_slot = flow[TO_SLOT:]
     held, linked, crossed = moving[: 2 * width], moving[2 * width : 3 * width], moving[3 * width :]
-    bus = np.zeros((rows, cores), S.dtype)
     logits, errors = softmax_words
-    for step in range(control.shape[0]):
-        word, t = control[step], flow[CYCLE]
-        flow[CYCLE] += 1
-        # what comes out of the FMA and off the links is there from the start of the cycle
-        stage = (t - latency) % stages
-        if to_slot[stage] >= 0:
-            _copy(ar, S, to_slot[stage], S, PIPELINE + stage, width)
-            to_slot[stage] = isa.NONE
-        if flow[ARRIVES] == t:
-            _copy(ar, S, isa.LINK, linked, 0, width)
-        if word[FMA]:
-            a, b = _row_of(word[FMA_A], t, stages, latency), _row_of(word[FMA_B], t, stages, latency)
-            c, now = _row_of(word[FMA_C], t, stages, latency), t % stages
-            flags = word[FMA_FLAGS]
-            _multiply_add(ar, S, PIPELINE + now, a, b, c, flags & isa.NEGATE, width)
-            if flags & (isa.RELU | isa.SLOPE):
-                gate = _row_of(word[FMA_GATE], t, stages, latency) if flags & isa.SLOPE else PIPELINE + now
-                _gate(S, PIPELINE + now, gate, width)
-            to_slot[now] = word[FMA_TO]
-        if word[LINK_ON]:
-            _exchange(S, _row_of(word[LINK_SLOT], t, stages, latency), word[LINK_BIT], linked, lanes, cores, width)
-            flow[ARRIVES] = t + hops[word[LINK_BIT]]
-        # the words that this cycle writes, before anything changes
+    t = flow[CYCLE]
+    flow[CYCLE] += 1
+    # what comes out of the FMA and off the links is there from the start of the cycle
+    stage = (t - latency) % stages
+    if to_slot[stage] >= 0:
+        _copy(ar, S, to_slot[stage], S, PIPELINE + stage, width)
+        to_slot[stage] = isa.NONE
+    if flow[ARRIVES] == t:
+        _copy(ar, S, isa.LINK, linked, 0, width)
+    if word[FMA]:
+        a, b = _row_of(word[FMA_A], t, stages, latency), _row_of(word[FMA_B], t, stages, latency)
+        c, now = _row_of(word[FMA_C], t, stages, latency), t % stages
+        flags = word[FMA_FLAGS]
+        _multiply_add(ar, S, PIPELINE + now, a, b, c, flags & isa.NEGATE, width)
+        if flags & (isa.RELU | isa.SLOPE):
+            gate = _row_of(word[FMA_GATE], t, stages, latency) if flags & isa.SLOPE else PIPELINE + now
+            _gate(S, PIPELINE + now, gate, width)
+        to_slot[now] = word[FMA_TO]
+    if word[LINK_ON]:
+        _exchange(S, _row_of(word[LINK_SLOT], t, stages, latency), word[LINK_BIT], linked, lanes, cores, width)
+        flow[ARRIVES] = t + hops[word[LINK_BIT]]
+    # the words that this cycle writes, before anything changes
+    for port in range(2):
+        if word[B_FIELDS[port, 0]] == isa.WRITE:
+            _copy(ar, held, port, S, _row_of(word[B_FIELDS[port, 2]], t, stages, latency), width)
+    if word[A_OP] == isa.WRITE:
+        _store_row(ar, A, word[A_ADDRESS], S, _row_of(word[A_SLOT], t, stages, latency), width)
+    if word[A_OP] == isa.WRITE_GROUP:
+        _store_group(ar, A, word[A_ADDRESS], S, _row_of(word[A_SLOT], t, stages, latency), group, width)
+    if word[COLUMN_ON]:
+        slot = _row_of(word[COLUMN_SLOT], t, stages, latency)
+        _column_bus(S, slot, word[COLUMN_ROW], crossed, rows, columns, cores, width)
+    if word[ROW_FROM]:
+        slot = _row_of(word[ROW_SLOT], t, stages, latency)
+        _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores, ring, width)
+        _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, ring, width)
+    if word[COLUMN_ON]:
+        _copy(ar, S, isa.COLUMN, crossed, 0, width)
+    if word[SOFTMAX_ON]:
+        _softmax(ar, logits, word[SOFTMAX_ON], labels[word[SOFTMAX_LABEL]], errors)
+        flow[TAKEN] = 0
+    if word[A_OP] == isa.READ:
+        _load_group(ar, S, A, word[A_ADDRESS], group, width)
+    for operation in (isa.READ, isa.WRITE):
         for port in range(2):
-            if word[B_FIELDS[port, 0]] == isa.WRITE:
-                _copy(ar, held, port, S, _row_of(word[B_FIELDS[port, 2]], t, stages, latency), width)
-        if word[A_OP] == isa.WRITE:
-            _store_row(ar, A, word[A_ADDRESS], S, _row_of(word[A_SLOT], t, stages, latency), width)
-        if word[A_OP] == isa.WRITE_GROUP:
-            _store_group(ar, A, word[A_ADDRESS], S, _row_of(word[A_SLOT], t, stages, latency), group, width)
-        if word[COLUMN_ON]:
-            slot = _row_of(word[COLUMN_SLOT], t, stages, latency)
-            _column_bus(S, slot, word[COLUMN_ROW], crossed, rows, columns, cores, width)
-        if word[ROW_FROM]:
-            slot = _row_of(word[ROW_SLOT], t, stages, latency)
-            _onto_row_buses(S, word, slot, bus, queues, flow, sram, errors, rows, cores, width)
-            _row_bus(S, word, bus, queues, flow, sram, logits, rows, columns, cores, width)
-        if word[COLUMN_ON]:
-            _copy(ar, S, isa.COLUMN, crossed, 0, width)
-        if word[SOFTMAX_ON]:
-            _softmax(ar, logits, word[SOFTMAX_ON], labels[word[SOFTMAX_LABEL]], errors)
-            flow[TAKEN] = 0
-        if word[A_OP] == isa.READ:
-            _load_group(ar, S, A, word[A_ADDRESS], group, width)
-        for operation in (isa.READ, isa.WRITE):
-            for port in range(2):
-                if word[B_FIELDS[port, 0]] == operation:
-                    _memory_b(ar, S, B, word, B_FIELDS[port], rows, lanes, cores, held, port, width)
+            if word[B_FIELDS[port, 0]] == operation:
+                _memory_b(ar, S, B, word, B_FIELDS[port], rows, lanes, cores, ring, held, port, width)

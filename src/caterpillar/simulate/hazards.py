@@ -1,13 +1,14 @@
-"""Walks the control words of a micro-program once: rejects what the hardware could not do, counts what it does.
+"""Walks the control words of micro-programs once: rejects what the hardware could not do, counts what it does.
 
-Control does not depend on data and is the same for all PEs of a core, so one walk holds for all of them.
+Control does not depend on data and is the same for all PEs of a core, so one walk holds for all of them, and for all
+cores of a group. Only on the ring must a core's beats come when its neighbour takes them: groups are walked together.
 """
 
 # pyright: basic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numba import njit
@@ -55,8 +56,8 @@ NEVER = 1 << 40
 class Hazard(CaterpillarError):
     """A micro-program asks for what the hardware cannot do; says the cycle and the place."""
 
-    def __init__(self, *, cycle: int, unit: str, what: str) -> None:
-        super().__init__(f"cycle {cycle}, {unit} of every core: {what}")
+    def __init__(self, *, cycle: int, unit: str, what: str, where: str = "every core") -> None:
+        super().__init__(f"cycle {cycle}, {unit} of {where}: {what}")
         self.cycle = cycle
         self.unit = unit
 
@@ -75,8 +76,22 @@ def operand_name(code: int) -> str:
 
 
 def walk(stretches: Iterable[Control], machine: Machine, *, warm: bool, sram_beats: int = 0) -> Counters:
-    """Check a micro-program, given as stretches of control words, and count its events on all cores. Raises Hazard.
+    """Check a micro-program that all cores run, given as stretches of control words. See walk_groups."""
+    alone = [list(range(machine.cores))]
+    return walk_groups((one[None] for one in stretches), machine, alone, warm=warm, sram_beats=sram_beats)
 
+
+def walk_groups(
+    stretches: Iterable[Control],
+    machine: Machine,
+    members: Sequence[Sequence[int]],
+    *,
+    warm: bool,
+    sram_beats: int = 0,
+) -> Counters:
+    """Check groups' micro-programs, given as stretches of control words, and count events on all cores. Raises Hazard.
+
+    stretches: (groups, cycles, fields). members: the numbers of each group's cores.
     warm: another micro-program has run before, so latches and registers hold something (stale, but legal to read).
     sram_beats: beats of core SRAM that may be named.
     """
@@ -100,30 +115,49 @@ def walk(stretches: Iterable[Control], machine: Machine, *, warm: bool, sram_bea
     bits = max(1, machine.pes_per_core.bit_length() - 1)
     hops = np.array([isa.link_hops(machine, bit) for bit in range(bits)] if machine.pes_per_core > 1 else [1], np.int64)
     softmax = np.array([isa.softmax_cycles(machine, n) for n in range(isa.SOFTMAX_OUTPUTS + 1)], np.int64)
-    events, state = np.zeros(len(EVENTS), np.int64), np.zeros(STATE_WORDS, np.int64)
-    ready = np.full(SLOTS, 0 if warm else NEVER, np.int64)  # first cycle in which a slot holds something
-    pending = np.zeros(SLOTS, np.int64)  # an FMA result is on its way into the slot until then
-    result_at = np.full(RESULTS, -1, np.int64)  # the cycles of the last results' issues
-    arrivals = np.zeros((2, ARRIVALS), np.int64)
-    state[SOFTMAX_READY] = NEVER
-    for control in stretches:
-        found = _walk(control, sizes, hops, softmax, events, state, ready, pending, result_at, arrivals)
-        _refuse(*found)
-    _refuse(*_at_end(state, machine.pes, events))
-    return Counters(**{name: int(events[index]) for name, index in EVENT.items()})
+    groups = len(members)
+    events, states = np.zeros((groups, len(EVENTS)), np.int64), np.zeros((groups, STATE_WORDS), np.int64)
+    ready = np.full((groups, SLOTS), 0 if warm else NEVER, np.int64)  # first cycle in which a slot holds something
+    pending = np.zeros((groups, SLOTS), np.int64)  # an FMA result is on its way into the slot until then
+    result_at = np.full((groups, RESULTS), -1, np.int64)  # the cycles of the last results' issues
+    ring = _ring(members, machine.cores)
+    flow, arrivals = np.zeros((2, 2, machine.cores), np.int64), np.zeros((2, machine.cores, ARRIVALS), np.int64)
+    states[:, SOFTMAX_READY] = NEVER
+    for controls in stretches:
+        found = _walk(controls, sizes, hops, softmax, events, states, ready, pending, result_at, ring, flow, arrivals)
+        _refuse(members, *found)
+    _refuse(members, *_at_end(states, ring, flow))
+    events *= np.array([len(some) for some in members])[:, None]  # of one core each, so far
+    total = events.sum(axis=0)
+    total[E_PE] = machine.pes * states[0, CYCLE]
+    return Counters(**{name: int(total[index]) for name, index in EVENT.items()})
 
 
-def _refuse(code: int, cycle: int, unit: int, operand: int, detail: int) -> None:
+def _ring(members: Sequence[Sequence[int]], cores: int) -> np.ndarray:
+    """Of each core in turn: its group, its number, those of the cores below and above.
+
+    Where all run one program, one stands for all, and is its own neighbour.
+    """
+    if len(members) == 1:
+        return np.zeros((1, 4), np.int64)
+    found = [(group, core) for group, some in enumerate(members) for core in some]
+    return np.array([(group, core, (core - 1) % cores, (core + 1) % cores) for group, core in found], np.int64)
+
+
+def _refuse(members: Sequence[Sequence[int]], group: int, code: int, cycle: int, unit: int, operand: int, detail: int):
     if code:
         name = UNITS[unit]
         what = SENTENCES[code].format(unit=name, operand=operand_name(operand), detail=detail)
-        raise Hazard(cycle=int(cycle), unit=name, what=what)
+        where = "every core" if len(members) == 1 else f"core {members[group][0]}"
+        raise Hazard(cycle=int(cycle), unit=name, what=what, where=where)
 
 
-# What is under way, besides operands: the cycle; the last in which a result is in flight; beats sent and taken, when a
-# ring link, the core SRAM, the neighbour links are free again, and when the softmax unit has its results.
-CYCLE, FLIGHT, SENT, TAKEN, RING_FREE, SRAM_FREE, LINK_FREE, SOFTMAX_READY = 0, 1, 2, 4, 6, 8, 9, 10
-STATE_WORDS = 11
+# What is under way, besides operands: the cycle; the last in which a result is in flight; when a ring link, the core
+# SRAM, the neighbour links are free again, and when the softmax unit has its results. On the ring: beats sent to each
+# core, and taken by it.
+CYCLE, FLIGHT, RING_FREE, SRAM_FREE, LINK_FREE, SOFTMAX_READY = 0, 1, 2, 4, 5, 6
+STATE_WORDS = 7
+SENT, TAKEN = 0, 1
 RESULTS, ARRIVALS = 32, 2 * isa.FIFO_BEATS  # more than the FMA's longest latency; than a queue holds
 
 
@@ -209,194 +243,242 @@ def _read(slot, t, ready, pending, result_at, sizes):
 
 
 @njit(cache=True)
-def _walk(control, sizes, hops, softmax, events, state, ready, pending, result_at, arrivals):
+def _walk(controls, sizes, hops, softmax, events, states, ready, pending, result_at, ring, flow, arrivals):
+    """The group, and what is wrong with what its cores are told, if anything is."""
+    reads = np.zeros(8, np.int64)
+    for step in range(controls.shape[1]):
+        for g in range(controls.shape[0]):
+            bad, t, unit, slot, detail = _word(
+                controls[g, step],
+                sizes,
+                hops,
+                softmax,
+                events[g],
+                states[g],
+                ready[g],
+                pending[g],
+                result_at[g],
+                g,
+                ring,
+                flow,
+                arrivals,
+                reads,
+            )
+            if bad:
+                return g, bad, t, unit, slot, detail
+    return 0, 0, 0, 0, 0, 0
+
+
+@njit(cache=True)
+def _take(t, group, way, ring, flow, arrivals):
+    """A beat off the queue of each of a group's cores; False if one has none."""
+    for n in range(len(ring)):
+        if ring[n, 0] == group:
+            core = ring[n, 1]
+            taken = flow[TAKEN, way, core]
+            if taken >= flow[SENT, way, core] or arrivals[way, core, taken % ARRIVALS] > t:
+                return False
+            flow[TAKEN, way, core] += 1
+    return True
+
+
+@njit(cache=True)
+def _send(arrives, group, way, ring, flow, arrivals):
+    """A beat to the neighbour of each of a group's cores; False if a queue is full."""
+    for n in range(len(ring)):
+        if ring[n, 0] == group:
+            core = ring[n, 2 + way]
+            if flow[SENT, way, core] - flow[TAKEN, way, core] >= isa.FIFO_BEATS:
+                return False
+            arrivals[way, core, flow[SENT, way, core] % ARRIVALS] = arrives
+            flow[SENT, way, core] += 1
+    return True
+
+
+@njit(cache=True)
+def _word(word, sizes, hops, softmax, events, state, ready, pending, result_at, number, ring, flow, arrivals, reads):
+    """A group's control word: 0, or what is wrong with it, and where. Counts the events of one core."""
     a_words, b_words, latency, accumulators, registers, beat, sram_beat, rows, columns, cores, group, beats = sizes
     lanes = rows * columns
-    everywhere = lanes * cores
-    reads = np.zeros(8, np.int64)
-    for step in range(control.shape[0]):
-        word, t = control[step], state[CYCLE]
-        state[CYCLE] += 1
-        # FMA
-        if word[FMA]:
-            count = 0
-            for field in (FMA_A, FMA_B, FMA_C):
-                reads[count] = word[field]
-                count += 1
-            if word[FMA_GATE] >= 0:
-                reads[count] = word[FMA_GATE]
-                count += 1
-            for i in range(count):
-                bad, detail = _read(reads[i], t, ready, pending, result_at, sizes)
-                if bad:
-                    return bad, t, U_FMA, reads[i], detail
-                if _is_register(reads[i]):
-                    events[E_RR] += everywhere
-            events[E_FMA] += everywhere
-        # link
-        if word[LINK_ON]:
-            slot = word[LINK_SLOT]
+    t = state[CYCLE]
+    state[CYCLE] += 1
+    # FMA
+    if word[FMA]:
+        count = 0
+        for field in (FMA_A, FMA_B, FMA_C):
+            reads[count] = word[field]
+            count += 1
+        if word[FMA_GATE] >= 0:
+            reads[count] = word[FMA_GATE]
+            count += 1
+        for i in range(count):
+            bad, detail = _read(reads[i], t, ready, pending, result_at, sizes)
+            if bad:
+                return bad, t, U_FMA, reads[i], detail
+            if _is_register(reads[i]):
+                events[E_RR] += lanes
+        events[E_FMA] += lanes
+    # link
+    if word[LINK_ON]:
+        slot = word[LINK_SLOT]
+        bad, detail = _read(slot, t, ready, pending, result_at, sizes)
+        if bad:
+            return bad, t, U_LINK, slot, detail
+        if _is_register(slot):
+            events[E_RR] += lanes
+        if state[LINK_FREE] > t:
+            return LINK_BUSY, t, U_LINK, slot, state[LINK_FREE]
+        if word[LINK_BIT] < 0 or (1 << word[LINK_BIT]) >= lanes:
+            return ADDRESS, t, U_LINK, slot, word[LINK_BIT]
+        distance = hops[word[LINK_BIT]]
+        state[LINK_FREE] = t + distance
+        events[E_LINK] += lanes * distance
+    # column bus
+    if word[COLUMN_ON]:
+        slot = word[COLUMN_SLOT]
+        bad, detail = _read(slot, t, ready, pending, result_at, sizes)
+        if bad:
+            return bad, t, U_COLUMN, slot, detail
+        if not _drives(word[COLUMN_ROW], rows, columns):
+            return ADDRESS, t, U_COLUMN, slot, word[COLUMN_ROW]
+        if _is_register(slot):
+            events[E_RR] += columns
+        events[E_COLUMN] += columns
+    # row bus and ring
+    source = word[ROW_FROM]
+    if source:
+        if word[ROW_TO] >= columns or word[ROW_TO] < isa.TO_SRAM:
+            return ADDRESS, t, U_ROW, 0, word[ROW_TO]
+        events[E_ROW] += rows
+        if source == isa.FROM_PE:
+            slot = word[ROW_SLOT]
             bad, detail = _read(slot, t, ready, pending, result_at, sizes)
             if bad:
-                return bad, t, U_LINK, slot, detail
+                return bad, t, U_ROW, slot, detail
+            if not _drives(word[ROW_COLUMN], columns, rows):
+                return ADDRESS, t, U_ROW, slot, word[ROW_COLUMN]
             if _is_register(slot):
-                events[E_RR] += everywhere
-            if state[LINK_FREE] > t:
-                return LINK_BUSY, t, U_LINK, slot, state[LINK_FREE]
-            if word[LINK_BIT] < 0 or (1 << word[LINK_BIT]) >= lanes:
-                return ADDRESS, t, U_LINK, slot, word[LINK_BIT]
-            distance = hops[word[LINK_BIT]]
-            state[LINK_FREE] = t + distance
-            events[E_LINK] += everywhere * distance
-        # column bus
-        if word[COLUMN_ON]:
-            slot = word[COLUMN_SLOT]
-            bad, detail = _read(slot, t, ready, pending, result_at, sizes)
-            if bad:
-                return bad, t, U_COLUMN, slot, detail
-            if not _drives(word[COLUMN_ROW], rows, columns):
-                return ADDRESS, t, U_COLUMN, slot, word[COLUMN_ROW]
-            if _is_register(slot):
-                events[E_RR] += columns * cores
-            events[E_COLUMN] += columns * cores
-        # row bus and ring
-        source = word[ROW_FROM]
-        if source:
-            if word[ROW_TO] >= columns or word[ROW_TO] < isa.TO_SRAM:
-                return ADDRESS, t, U_ROW, 0, word[ROW_TO]
-            events[E_ROW] += rows * cores
-            if source == isa.FROM_PE:
-                slot = word[ROW_SLOT]
-                bad, detail = _read(slot, t, ready, pending, result_at, sizes)
-                if bad:
-                    return bad, t, U_ROW, slot, detail
-                if not _drives(word[ROW_COLUMN], columns, rows):
-                    return ADDRESS, t, U_ROW, slot, word[ROW_COLUMN]
-                if _is_register(slot):
-                    events[E_RR] += rows * cores
-            elif source == isa.FROM_DOWN or source == isa.FROM_UP:
-                way = source - isa.FROM_DOWN
-                taken = state[TAKEN + way]
-                if taken >= state[SENT + way] or arrivals[way, taken % ARRIVALS] > t:
-                    return QUEUE_EMPTY, t, U_ROW, 0, 0
-                state[TAKEN + way] += 1
-            elif source == isa.FROM_SOFTMAX and state[SOFTMAX_READY] > t:
-                return SOFTMAX_NOT_READY, t, U_ROW, 0, state[SOFTMAX_READY]
-            if source == isa.FROM_SRAM or word[ROW_TO] == isa.TO_SRAM:
-                if source == isa.FROM_SRAM and word[ROW_TO] == isa.TO_SRAM:
-                    return SRAM_BUSY, t, U_ROW, 0, t + sram_beat
-                if state[SRAM_FREE] > t:
-                    return SRAM_BUSY, t, U_ROW, 0, state[SRAM_FREE]
-                if word[ROW_ADDRESS] < 0 or word[ROW_ADDRESS] >= beats:
-                    return ADDRESS, t, U_ROW, 0, word[ROW_ADDRESS]
-                state[SRAM_FREE] = t + sram_beat
-                events[E_CORE_R if source == isa.FROM_SRAM else E_CORE_W] += rows * cores
-            if word[ROW_TO] == isa.TO_SOFTMAX or source == isa.FROM_SOFTMAX:
-                events[E_SOFTMAX] += rows * cores
-            if word[ROW_SEND]:
-                way = word[ROW_SEND] - isa.DOWN
-                if state[RING_FREE + way] > t:
-                    return RING_BUSY, t, U_ROW, 0, state[RING_FREE + way]
-                if state[SENT + way] - state[TAKEN + way] >= isa.FIFO_BEATS:
-                    return QUEUE_FULL, t, U_ROW, 0, 0
-                state[RING_FREE + way] = t + beat
-                arrivals[way, state[SENT + way] % ARRIVALS] = t + beat
-                state[SENT + way] += 1
-                events[E_RING] += rows * cores
-        # softmax
-        if word[SOFTMAX_ON]:
-            state[SOFTMAX_READY] = t + softmax[word[SOFTMAX_ON]]
-        # MEM A
-        if word[A_OP]:
-            if word[A_ADDRESS] < 0 or word[A_ADDRESS] >= a_words:
-                return ADDRESS, t, U_A, 0, word[A_ADDRESS]
-            if word[A_OP] == isa.READ:
-                events[E_AR] += everywhere * group
-            else:
-                slot = word[A_SLOT]
-                staged = group - 1 if word[A_OP] == isa.WRITE_GROUP else 0
-                for i in range(staged + 1):
-                    slot = word[A_SLOT] if i == staged else isa.STAGED + i
-                    bad, detail = _read(slot, t, ready, pending, result_at, sizes)
-                    if bad:
-                        return bad, t, U_A, slot, detail
-                if _is_register(slot):
-                    events[E_RR] += everywhere
-                events[E_AW] += everywhere * group
-        # MEM B, writes before latches change
-        for port in range(2):
-            fields = B_FIELDS[port]
-            if word[fields[0]] == 0:
-                continue
-            low = word[fields[1]]
-            span = 1
-            if word[fields[3]] == isa.XOR_LANE:
-                span = lanes
-            elif word[fields[3]] == isa.ROTATE_CORE:
-                span = cores
-            elif word[fields[3]] == isa.XOR_ROW:
-                span = rows
-            elif word[fields[3]] == isa.XOR_COLUMN:
-                span = columns
-            if word[fields[5]] and word[fields[3]] != isa.ROTATE_CORE:
-                span = min(span, 1 << word[fields[5]])
-            if low < 0 or low + span > b_words:
-                return ADDRESS, t, U_B0 + port, 0, low + span - 1
-            if word[fields[0]] == isa.WRITE:
-                slot = word[fields[2]]
-                bad, detail = _read(slot, t, ready, pending, result_at, sizes)
-                if bad:
-                    return bad, t, U_B0 + port, slot, detail
-                if _is_register(slot):
-                    events[E_RR] += everywhere
-                events[E_BW] += everywhere
-            else:
-                events[E_BR] += everywhere
-        # what holds from the next cycle on
+                events[E_RR] += rows
+        elif source == isa.FROM_DOWN or source == isa.FROM_UP:
+            way = source - isa.FROM_DOWN
+            if not _take(t, number, way, ring, flow, arrivals):
+                return QUEUE_EMPTY, t, U_ROW, 0, 0
+        elif source == isa.FROM_SOFTMAX and state[SOFTMAX_READY] > t:
+            return SOFTMAX_NOT_READY, t, U_ROW, 0, state[SOFTMAX_READY]
+        if source == isa.FROM_SRAM or word[ROW_TO] == isa.TO_SRAM:
+            if source == isa.FROM_SRAM and word[ROW_TO] == isa.TO_SRAM:
+                return SRAM_BUSY, t, U_ROW, 0, t + sram_beat
+            if state[SRAM_FREE] > t:
+                return SRAM_BUSY, t, U_ROW, 0, state[SRAM_FREE]
+            if word[ROW_ADDRESS] < 0 or word[ROW_ADDRESS] >= beats:
+                return ADDRESS, t, U_ROW, 0, word[ROW_ADDRESS]
+            state[SRAM_FREE] = t + sram_beat
+            events[E_CORE_R if source == isa.FROM_SRAM else E_CORE_W] += rows
+        if word[ROW_TO] == isa.TO_SOFTMAX or source == isa.FROM_SOFTMAX:
+            events[E_SOFTMAX] += rows
+        if word[ROW_SEND]:
+            way = word[ROW_SEND] - isa.DOWN
+            if state[RING_FREE + way] > t:
+                return RING_BUSY, t, U_ROW, 0, state[RING_FREE + way]
+            if not _send(t + beat, number, way, ring, flow, arrivals):
+                return QUEUE_FULL, t, U_ROW, 0, 0
+            state[RING_FREE + way] = t + beat
+            events[E_RING] += rows
+    # softmax
+    if word[SOFTMAX_ON]:
+        state[SOFTMAX_READY] = t + softmax[word[SOFTMAX_ON]]
+    # MEM A
+    if word[A_OP]:
+        if word[A_ADDRESS] < 0 or word[A_ADDRESS] >= a_words:
+            return ADDRESS, t, U_A, 0, word[A_ADDRESS]
         if word[A_OP] == isa.READ:
-            ready[isa.MEM_A] = min(ready[isa.MEM_A], t + 1)
-            for i in range(group):
-                ready[isa.HALF + i] = min(ready[isa.HALF + i], t + 1)
-        for port in range(2):
-            fields = B_FIELDS[port]
-            if word[fields[0]] == isa.READ:
-                slot = word[fields[2]]
-                latch = isa.LATCH <= slot < isa.LATCH + isa.LATCHES
-                if not latch and not (_is_register(slot) and _exists(slot, accumulators, registers, group)):
-                    return NO_SUCH_OPERAND, t, U_B0 + port, slot, slot
-                if pending[slot] > t:
-                    return TWO_WRITERS, t, U_B0 + port, slot, pending[slot]
-                ready[slot] = min(ready[slot], t + 1)
-                if _is_register(slot):
-                    events[E_RW] += everywhere
-        if source and (word[ROW_TO] >= 0 or word[ROW_TO] == isa.ALL_COLUMNS):
-            ready[isa.ROW] = min(ready[isa.ROW], t + 1)
-        if word[COLUMN_ON]:
-            ready[isa.COLUMN] = min(ready[isa.COLUMN], t + 1)
-        if word[LINK_ON]:
-            ready[isa.LINK] = t + hops[word[LINK_BIT]]
-        if word[FMA]:
-            result_at[t % RESULTS] = t
-            slot = word[FMA_TO]
-            state[FLIGHT] = t + latency
-            if slot >= 0:
-                target = isa.ACCUMULATOR <= slot < isa.HALF or slot >= isa.STAGED
-                if not target or not _exists(slot, accumulators, registers, group):
-                    return NO_SUCH_OPERAND, t, U_FMA, slot, slot
-                pending[slot] = t + latency
-                ready[slot] = min(ready[slot], t + latency)
-                if _is_register(slot):
-                    events[E_RW] += everywhere
+            events[E_AR] += lanes * group
+        else:
+            slot = word[A_SLOT]
+            staged = group - 1 if word[A_OP] == isa.WRITE_GROUP else 0
+            for i in range(staged + 1):
+                slot = word[A_SLOT] if i == staged else isa.STAGED + i
+                bad, detail = _read(slot, t, ready, pending, result_at, sizes)
+                if bad:
+                    return bad, t, U_A, slot, detail
+            if _is_register(slot):
+                events[E_RR] += lanes
+            events[E_AW] += lanes * group
+    # MEM B, writes before latches change
+    for port in range(2):
+        fields = B_FIELDS[port]
+        if word[fields[0]] == 0:
+            continue
+        low = word[fields[1]]
+        span = 1
+        if word[fields[3]] == isa.XOR_LANE:
+            span = lanes
+        elif word[fields[3]] == isa.ROTATE_CORE:
+            span = cores
+        elif word[fields[3]] == isa.XOR_ROW:
+            span = rows
+        elif word[fields[3]] == isa.XOR_COLUMN:
+            span = columns
+        if word[fields[5]] and word[fields[3]] != isa.ROTATE_CORE:
+            span = min(span, 1 << word[fields[5]])
+        if low < 0 or low + span > b_words:
+            return ADDRESS, t, U_B0 + port, 0, low + span - 1
+        if word[fields[0]] == isa.WRITE:
+            slot = word[fields[2]]
+            bad, detail = _read(slot, t, ready, pending, result_at, sizes)
+            if bad:
+                return bad, t, U_B0 + port, slot, detail
+            if _is_register(slot):
+                events[E_RR] += lanes
+            events[E_BW] += lanes
+        else:
+            events[E_BR] += lanes
+    # what holds from the next cycle on
+    if word[A_OP] == isa.READ:
+        ready[isa.MEM_A] = min(ready[isa.MEM_A], t + 1)
+        for i in range(group):
+            ready[isa.HALF + i] = min(ready[isa.HALF + i], t + 1)
+    for port in range(2):
+        fields = B_FIELDS[port]
+        if word[fields[0]] == isa.READ:
+            slot = word[fields[2]]
+            latch = isa.LATCH <= slot < isa.LATCH + isa.LATCHES
+            if not latch and not (_is_register(slot) and _exists(slot, accumulators, registers, group)):
+                return NO_SUCH_OPERAND, t, U_B0 + port, slot, slot
+            if pending[slot] > t:
+                return TWO_WRITERS, t, U_B0 + port, slot, pending[slot]
+            ready[slot] = min(ready[slot], t + 1)
+            if _is_register(slot):
+                events[E_RW] += lanes
+    if source and (word[ROW_TO] >= 0 or word[ROW_TO] == isa.ALL_COLUMNS):
+        ready[isa.ROW] = min(ready[isa.ROW], t + 1)
+    if word[COLUMN_ON]:
+        ready[isa.COLUMN] = min(ready[isa.COLUMN], t + 1)
+    if word[LINK_ON]:
+        ready[isa.LINK] = t + hops[word[LINK_BIT]]
+    if word[FMA]:
+        result_at[t % RESULTS] = t
+        slot = word[FMA_TO]
+        state[FLIGHT] = t + latency
+        if slot >= 0:
+            target = isa.ACCUMULATOR <= slot < isa.HALF or slot >= isa.STAGED
+            if not target or not _exists(slot, accumulators, registers, group):
+                return NO_SUCH_OPERAND, t, U_FMA, slot, slot
+            pending[slot] = t + latency
+            ready[slot] = min(ready[slot], t + latency)
+            if _is_register(slot):
+                events[E_RW] += lanes
     return 0, 0, 0, 0, 0
 
 
-def _at_end(state, pes, events):
-    """What is wrong with ending here; else the PEs' cycles are counted."""
-    cycles = state[CYCLE]
-    if state[FLIGHT] > cycles:
-        return IN_FLIGHT_AT_END, cycles, U_FMA, 0, state[FLIGHT]
-    for way in range(2):
-        if state[TAKEN + way] < state[SENT + way]:
-            return QUEUE_FULL, cycles, U_ROW, 0, 0
-    events[E_PE] = cycles * pes
-    return 0, 0, 0, 0, 0
+def _at_end(states, ring, flow):
+    """The group, and what is wrong with ending here, if anything is."""
+    for g in range(len(states)):
+        cycles = states[g, CYCLE]
+        if states[g, FLIGHT] > cycles:
+            return g, IN_FLIGHT_AT_END, cycles, U_FMA, 0, states[g, FLIGHT]
+    for n in range(len(ring)):
+        for way in range(2):
+            if flow[TAKEN, way, ring[n, 1]] < flow[SENT, way, ring[n, 1]]:
+                return ring[n, 0], QUEUE_FULL, cycles, U_ROW, 0, 0
+    return 0, 0, 0, 0, 0, 0

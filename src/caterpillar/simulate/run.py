@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from caterpillar import numerics
 from caterpillar.checks import SpecError
 from caterpillar.counters import Counters
 from caterpillar.mapping import isa
-from caterpillar.mapping.schedule import Controls, Places, Schedule, windows
+from caterpillar.mapping.schedule import Controls, Indices, Places, Schedule, windows
 from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
-from caterpillar.simulate.engine import PIPELINE, execute, new_flow
-from caterpillar.simulate.hazards import walk
+from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
+from caterpillar.simulate.hazards import walk_groups
 
 Half = NDArray[np.float16]
 
@@ -39,12 +40,20 @@ def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
     """
     programs = schedule.ticks(samples)
     total = Counters()
+    members = schedule.steady.members(schedule.machine.cores)
     for program in {id(one): one for one in programs}.values():
         warm = program is not programs[0]
-        words = windows(program, schedule.queues)
-        counted = walk(words, schedule.machine, warm=warm, sram_beats=schedule.sram_beats)
+        words = _together(windows(one, schedule.queues) for one in program.groups)
+        counted = walk_groups(words, schedule.machine, members, warm=warm, sram_beats=schedule.sram_beats)
         total += counted * sum(one is program for one in programs)
     return schedule.cycles(samples), total + _arriving(schedule, samples)
+
+
+def _together(groups: Iterable[Iterator[isa.Control]]) -> Iterator[isa.Control]:
+    """The groups' stretches of control words as one, (groups, cycles, fields)."""
+    several = list(groups)
+    for stretches in zip(*several, strict=True):
+        yield np.stack(stretches) if len(several) > 1 else stretches[0][None]
 
 
 def _arriving(schedule: Schedule, samples: int) -> Counters:
@@ -75,12 +84,15 @@ def simulate(
     cycles, counters = count(schedule, len(labels))
     state = _State(schedule, weights, feedback, rate)
     batches, programs = len(labels) // schedule.batch, schedule.ticks(len(labels))
-    controls = {key: Controls(one, schedule.queues) for key, one in {id(one): one for one in programs}.items()}
+    controls = {
+        key: [Controls(each, schedule.queues) for each in one.groups]
+        for key, one in {id(one): one for one in programs}.items()
+    }
     for tick, program in enumerate(programs):
         earlier = _of_batch(inputs, tick - schedule.scaled_lag, batches)
         state.arrive(_of_batch(inputs, tick, batches), earlier, tick)
-        for control in controls[id(program)].at(tick):
-            state.execute(control, _of_batch(labels, tick - schedule.label_lag, batches))
+        for words in _together(each.at(tick) for each in controls[id(program)]):
+            state.execute(words, _of_batch(labels, tick - schedule.label_lag, batches))
         state.finish_tick()
     return Run(cycles=cycles, counters=counters, weights=state.weights())
 
@@ -114,6 +126,11 @@ def _check_shapes(
         raise SpecError(f"inputs must have the shape ({len(labels)}, {network.inputs}), got {inputs.shape}")
 
 
+def _flat(groups: NDArray[Any]) -> NDArray[Any]:
+    """Each group's words in a row."""
+    return groups.reshape(len(groups), -1)
+
+
 class _State:
     """Operands and memories of all PEs, and what is under way between them."""
 
@@ -122,19 +139,26 @@ class _State:
     ) -> None:
         machine = schedule.machine
         self._schedule, self._machine = schedule, machine
-        self._width = width = -(-machine.pes // 16) * 16
-        self._operands = np.zeros((PIPELINE + machine.fma_latency + 2, width), np.float32)
-        self._operands[isa.ONE] = 1
-        self._operands[isa.RATE] = np.float16(rate / schedule.batch)
-        groups = -(-schedule.layout.mem_a_words // isa.halves(machine)) * isa.halves(machine)
-        self._a = np.zeros((groups, width), np.uint16)
-        self._b = np.zeros((schedule.layout.mem_b_words, width), np.float32)
+        members = schedule.steady.members(machine.cores)
+        groups, cores = len(members), max(len(some) for some in members)
+        self._group_of, self._number = np.zeros((2, machine.cores), np.int64)
+        for group, some in enumerate(members):
+            self._group_of[some], self._number[some] = group, np.arange(len(some))
+        self._ring = new_ring(members, machine.cores)
+        self._cores, self._width = cores, -(-machine.pes_per_core * cores // 16) * 16
+        self._operands = np.zeros((groups, PIPELINE + machine.fma_latency + 2, self._width), np.float32)
+        self._operands[:, isa.ONE] = 1
+        self._operands[:, isa.RATE] = np.float16(rate / schedule.batch)
+        words = -(-schedule.layout.mem_a_words // isa.halves(machine)) * isa.halves(machine)
+        self._a = np.zeros((groups, words, self._width), np.uint16)
+        self._b = np.zeros((groups, schedule.layout.mem_b_words, self._width), np.float32)
         self._queues = np.zeros((2, isa.FIFO_BEATS, machine.pe_rows, machine.cores), np.float32)
-        self._sram = np.zeros((schedule.sram_beats, machine.pe_rows, machine.cores), np.float32)
+        self._sram = np.zeros((groups, schedule.sram_beats, machine.pe_rows, cores), np.float32)
         outputs = schedule.network.outputs + machine.pes_per_core
-        self._softmax = np.zeros((2, outputs, machine.cores), np.float32)
-        self._flow = new_flow(machine.fma_latency)
-        self._moving = np.zeros((4, width), np.float32)
+        self._softmax = np.zeros((groups, 2, outputs, cores), np.float32)
+        self._flow = np.zeros((groups, len(new_flow(machine.fma_latency))), np.int64)
+        self._moving = np.zeros((groups, 4, self._width), np.float32)
+        self.finish_tick()
         self._arithmetic = Arithmetic("fp16", DIGEST)
         for index, matrix in enumerate(weights, start=1):
             self._put(matrix, schedule.layout.weight_places(index))
@@ -146,22 +170,30 @@ class _State:
         bits = np.ascontiguousarray(matrix).view(np.uint16)[at.row, at.column]
         bits = np.where((at.row >= 0) & (at.column >= 0), bits, np.uint16(0))
         if at.streamed is None:
-            self._a[at.word, at.lane * self._machine.cores + at.core] = bits
+            self._a[self._places(at.core, at.lane, at.word)] = bits
             return
         core, lane, word, there = np.broadcast_arrays(at.core, at.lane, at.word, at.streamed)
-        self._a[word[~there], lane[~there] * self._machine.cores + core[~there]] = bits[~there]
-        self._sram[word[there], lane[there] % self._machine.pe_rows, core[there]] = bits[there].view(np.float16)
+        self._a[self._places(core[~there], lane[~there], word[~there])] = bits[~there]
+        self._sram[self._beats(core[there], lane[there], word[there])] = bits[there].view(np.float16)
 
     def _get(self, at: Places) -> NDArray[np.uint16]:
         """The words at places, as bits."""
         if at.streamed is None:
-            return self._a[at.word, at.lane * self._machine.cores + at.core]
+            return self._a[self._places(at.core, at.lane, at.word)]
         core, lane, word, there = np.broadcast_arrays(at.core, at.lane, at.word, at.streamed)
         values = np.zeros(word.shape, np.uint16)
-        values[~there] = self._a[word[~there], lane[~there] * self._machine.cores + core[~there]]
-        beats = self._sram[word[there], lane[there] % self._machine.pe_rows, core[there]]
-        values[there] = beats.astype(np.float16).view(np.uint16)
+        values[~there] = self._a[self._places(core[~there], lane[~there], word[~there])]
+        words = self._sram[self._beats(core[there], lane[there], word[there])]
+        values[there] = words.astype(np.float16).view(np.uint16)
         return values
+
+    def _places(self, core: Indices, lane: Indices, word: Indices) -> tuple[Indices, ...]:
+        """Where in the groups' MEM A."""
+        return self._group_of[core], word, lane * self._cores + self._number[core]
+
+    def _beats(self, core: Indices, lane: Indices, beat: Indices) -> tuple[Indices, ...]:
+        """Where in the groups' core SRAMs: a lane's row."""
+        return self._group_of[core], beat, lane % self._machine.pe_rows, self._number[core]
 
     def arrive(self, samples: Half, earlier: Half, tick: int) -> None:
         """A batch's inputs, (samples, m), into every core's SRAM, where it has its place, and those that come again."""
@@ -172,7 +204,7 @@ class _State:
         for number, sample in enumerate(samples):
             self._fill(first + number * spacing, sample)
         if self._schedule.scaled_lag:
-            rate = self._operands[isa.RATE, 0]
+            rate = self._operands[0, isa.RATE, 0]
             for number, sample in enumerate(earlier):  # a product of two halves is exact; + 0 as an FMA has it
                 self._fill(number * spacing + spacing // 2, (rate * sample.astype(np.float32) + 0).astype(np.float16))
 
@@ -181,13 +213,13 @@ class _State:
         beats = -(-len(sample) // rows)
         words = np.zeros(beats * rows, np.float32)
         words[: len(sample)] = sample
-        self._sram[beat : beat + beats] = words.reshape(beats, rows, 1)
+        self._sram[:, beat : beat + beats] = words.reshape(beats, rows, 1)
 
     def finish_tick(self) -> None:
         """Nothing is under way, and the next micro-program begins at cycle 0."""
         self._flow[:] = new_flow(self._machine.fma_latency)
 
-    def execute(self, control: isa.Control, labels: NDArray[np.int64]) -> None:
+    def execute(self, controls: isa.Control, labels: NDArray[np.int64]) -> None:
         """Go on with the next control words of a tick whose batch has these labels."""
         machine = self._machine
         bits = machine.pes_per_core.bit_length() - 1
@@ -198,25 +230,26 @@ class _State:
                 machine.fma_latency,
                 machine.pe_rows,
                 machine.pe_cols,
-                machine.cores,
+                self._cores,
                 isa.halves(machine),
             ],
             np.int64,
         )
         execute(
             self._arithmetic,
-            control,
-            self._operands.reshape(-1),
-            self._a.reshape(-1),
-            self._b.reshape(-1),
+            controls,
+            _flat(self._operands),
+            _flat(self._a),
+            _flat(self._b),
             self._sram,
             labels,
             sizes,
             hops,
             self._queues,
             self._softmax,
-            self._moving.reshape(-1),
+            _flat(self._moving),
             self._flow,
+            self._ring,
         )
 
     def weights(self) -> tuple[Half, ...]:

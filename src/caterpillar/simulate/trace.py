@@ -25,9 +25,10 @@ def trace_events(schedule: Schedule, samples: int) -> list[Event]:
         events += [_name(core, "thread_name", track, number) for track, number in TRACKS.items()]
     at = 0
     for program in schedule.ticks(samples):
-        for core in range(schedule.machine.cores):
-            events += [_stretch(phase, core, at, unit) for phase in program.phases]
-        events += _use(program, schedule.queues, at, unit)
+        for group, cores in zip(program.groups, program.members(schedule.machine.cores), strict=True):
+            for core in cores:
+                events += [_stretch(phase, core, at, unit) for phase in group.phases]
+            events += _use(group, cores[0], schedule.queues, at, unit)
         at += program.cycles
     return events
 
@@ -60,8 +61,8 @@ def _microseconds(nanoseconds: int) -> float:
     return found if int(found * 1000) == nanoseconds else math.nextafter(found, math.inf)
 
 
-def _use(program: MicroProgram, queues: tuple[Queue, ...], at: int, unit: float) -> list[Event]:
-    """Share of each window's cycles in which a unit is busy; all cores do the same, so core 0 stands for all."""
+def _use(program: MicroProgram, core: int, queues: tuple[Queue, ...], at: int, unit: float) -> list[Event]:
+    """Share of each window's cycles in which a unit is busy; a group's cores do the same, so one stands for all."""
     events: list[Event] = []
     for control in windows(program, queues):
         starts = np.arange(0, len(control), WINDOW)
@@ -70,6 +71,8 @@ def _use(program: MicroProgram, queues: tuple[Queue, ...], at: int, unit: float)
             busy = np.add.reduceat(control[:, COLUMN_OF[fields[0]]] != 0, starts, dtype=np.int64) / lengths
             for start, share in zip(starts, busy, strict=True):
                 when = _microseconds(round((at + int(start)) * unit))
-                events.append({"name": f"{name} use", "ph": "C", "pid": 0, "ts": when, "args": {"share": float(share)}})
+                events.append(
+                    {"name": f"{name} use", "ph": "C", "pid": core, "ts": when, "args": {"share": float(share)}}
+                )
         at += len(control)
     return events

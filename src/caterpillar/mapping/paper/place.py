@@ -7,6 +7,7 @@ from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.isa import FIFO_BEATS
 from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batch import batch_tick
+from caterpillar.mapping.paper.continuous import place_continuous
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
 from caterpillar.mapping.paper.tick import sample_tick
@@ -14,7 +15,7 @@ from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
-RULES = ("sgd", "mbgd")
+RULES = ("sgd", "mbgd", "cp")
 
 
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -31,6 +32,8 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
             "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
             f"got {machine.pe_cols} and {machine.pe_rows}"
         )
+    if program.rule == "cp":
+        return place_continuous(program, machine)
     layout = make_layout(program.network, machine, program.batch)
     short = _too_small(layout, machine)
     if short:

@@ -1,0 +1,183 @@
+"""place for the paper's mapping of continuous propagation: shares, all cores' programs, or what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.mapping.isa import QUEUES, MicroProgram
+from caterpillar.mapping.paper.continuous.activations import Activations, scale_inputs
+from caterpillar.mapping.paper.continuous.core import CorePlan, finish_core, plan_core
+from caterpillar.mapping.paper.continuous.errors import Errors
+from caterpillar.mapping.paper.continuous.layout import Layout, finish
+from caterpillar.mapping.paper.continuous.order import make_order
+from caterpillar.mapping.paper.continuous.passes import Pass, plan_pass
+from caterpillar.mapping.paper.continuous.planner import TooLate
+from caterpillar.mapping.paper.continuous.ring import Ring
+from caterpillar.mapping.paper.continuous.shares import least_words, share
+from caterpillar.mapping.schedule import Schedule
+from caterpillar.network import Network
+from caterpillar.program import Program
+
+ATTEMPTS = 100
+PIECES = (1, 2, 3, 4, 6, 8, 12, 16)  # of a layer's outputs on a core, worked off one after the other
+LEAST = (1, 2, 4, 8)  # groups that a layer begins with on a core that has the end of another
+
+
+def place_continuous(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """The micro-programs of a tick of cp, a core's each, or what does not fit."""
+    network, depth = program.network, program.network.depth
+    layout = _layout(network, machine)
+    if isinstance(layout, Infeasible):
+        return layout
+    short = _too_small(layout, machine)
+    if short:
+        return short
+    return Schedule(
+        network=network,
+        machine=machine,
+        rule=program.rule,
+        mapping="paper",
+        layout=layout,
+        order=make_order(layout, machine),
+        steady=_tick(layout, machine),
+        extra_ticks=2 * depth - 1,
+        queues=layout.registers.queues,
+        sample_beats=layout.stages[0].positions,
+        sram_beats=layout.sram_beats,
+        label_lag=depth,
+        macs_per_sample=program.macs_per_sample,
+    )
+
+
+def _layout(network: Network, machine: Machine) -> Layout | Infeasible:
+    """The shortest that fits MEM B; if none does, the smallest. Parts of a core work in the same words, in turn."""
+    rows, found = machine.pe_rows, list[tuple[int, int, Layout]]()
+    groups = max(-(-layer.outputs // rows) for layer in network.layers)
+    for pieces in PIECES:
+        most = -(-groups // (pieces * rows)) * rows
+        for least in LEAST:
+            shared = share(network, machine, most, least)
+            if shared:
+                layout = finish(network, machine, shared[1])
+                fits = layout.mem_b_words * WORD_BYTES <= machine.pe_mem_b_bytes
+                found.append((shared[0] if fits else 0, layout.mem_b_words, layout))
+        if not found:
+            return Infeasible(
+                what="MEM A of a PE",
+                needs_bytes=least_words(network, machine) * WORD_BYTES,
+                has_bytes=machine.pe_sram_bytes,
+                hint="raise pe_sram_bytes or the number of cores",
+            )
+        fitting = [one for one in found if one[0]]
+        if fitting:
+            return min(fitting, key=lambda one: one[0])[2]
+    return min(found, key=lambda one: one[1])[2]
+
+
+def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
+    registers = 2 * max(stage.width for stage in layout.stages) + 4
+    for what, needs, has, hint in (
+        (
+            "MEM B of a PE",
+            layout.mem_b_words,
+            machine.pe_mem_b_bytes // WORD_BYTES,
+            "raise pe_mem_b_bytes or the number of cores",
+        ),
+        ("the register file of a PE", registers, machine.pe_registers, "raise pe_registers or lower fma_latency"),
+        (
+            "the SRAM of a core",
+            layout.sram_beats * machine.pe_rows,
+            machine.core_sram_bytes // WORD_BYTES,
+            "raise core_sram_bytes",
+        ),
+        ("a core's address registers", len(layout.registers.queues), QUEUES, "take fewer layers"),
+    ):
+        if needs > has:
+            return Infeasible(what=what, needs_bytes=needs * WORD_BYTES, has_bytes=has * WORD_BYTES, hint=hint)
+    return None
+
+
+def _tick(layout: Layout, machine: Machine) -> MicroProgram:
+    """All cores' programs; passes begin later, or go slower, until all they need is there."""
+    wait, more = 0, dict.fromkeys(range(1, layout.depth + 1), 0)
+    for _ in range(ATTEMPTS):
+        try:
+            plans = _plans(layout, machine, wait, more)
+        except TooLate as found:
+            more[found.layer] += layout.stages[found.layer - 1].beat.pace
+            continue
+        ring = Ring(machine, {core: plan.planner for core, plan in plans.items()})
+        activations = Activations(layout, ring, plans)
+        activations.begin()
+        Errors(layout, machine, ring, plans).begin()
+        ring.run()
+        late = _late(plans, activations.stored)
+        if late <= wait:
+            _finish(layout, machine, plans, ring)
+            return _programs(plans, machine)
+        wait = late
+    raise UsageError(f"cp on machine {machine.name}: no plan in which all words come in time")
+
+
+def _plans(layout: Layout, machine: Machine, wait: int, more: dict[int, int]) -> dict[int, CorePlan]:
+    """What each core does by itself. Cores that do the same are planned once."""
+    passes: dict[tuple[int, int], Pass] = {}
+    for part in layout.parts:
+        if (part.layer, part.sums) not in passes:
+            passes[part.layer, part.sums] = plan_pass(layout, machine, part, more[part.layer])
+    shapes = {part: passes[part.layer, part.sums] for part in layout.parts}
+    alike: dict[object, CorePlan] = {}
+    found: dict[int, CorePlan] = {}
+    for core, parts in layout.on.items():
+        same = (tuple((part.layer, part.sums, part.first % layout.rows) for part in parts), repr(layout.words[core]))
+        if same not in alike:
+            alike[same] = plan_core(layout, machine, core, shapes, wait)
+        found[core] = alike[same].copy()
+    return found
+
+
+def _finish(layout: Layout, machine: Machine, plans: dict[int, CorePlan], ring: Ring) -> None:
+    """What nobody waits for; and the collectives' names."""
+    for core, plan in plans.items():
+        finish_core(plan, layout, machine)
+        if any(part.layer == 1 for part in layout.on[core]):
+            scale_inputs(plan.planner, layout, machine)
+        end = 0  # they go on side by side: each is shown from where the one that ended before it ended
+        for until, start, name in sorted(
+            (last + 1, first, name) for first, last, name in [*plan.spans, *ring.spans(core)]
+        ):
+            if until > max(start, end):
+                plan.planner.mark(name, ("collective",), "collective", max(start, end), until)
+            end = max(end, until)
+
+
+def _late(plans: dict[int, CorePlan], stored: dict[tuple[int, int, int], int]) -> int:
+    """How long passes must wait so that all inputs come in time; 0: they do."""
+    late = 0
+    for core, plan in plans.items():
+        for one in plan.passes:
+            if one.stage.layer == 1:
+                continue
+            for position in range(one.stage.positions):
+                behind = stored[core, one.stage.layer, position] + 4 - one.needs(position, old=False)
+                if behind > 0:
+                    late = max(late, plan.passes[0].start - plan.passes[0].lead + behind)
+    return late
+
+
+def _programs(plans: dict[int, CorePlan], machine: Machine) -> MicroProgram:
+    cycles = max(plan.planner.end for plan in plans.values()) + 1
+    programs: list[MicroProgram] = []
+    group_of: list[int] = []
+    for core in range(machine.cores):
+        program = (
+            plans[core].planner.program(cycles)
+            if core in plans
+            else MicroProgram(cycles=cycles, instructions=(), phases=())
+        )
+        if program not in programs:
+            programs.append(program)
+        group_of.append(programs.index(program))
+    return replace(programs[0], others=tuple(programs[1:]), group_of=tuple(group_of))
