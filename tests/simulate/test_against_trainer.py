@@ -13,6 +13,7 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.datasets import Samples
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.pipeline import place_pipeline
 from caterpillar.network import Network
 from caterpillar.rules import cp, dfa, fa, mbcp, mbgd, sgd
 from caterpillar.simulate import simulate
@@ -98,7 +99,7 @@ def test_cp_in_as_few_words_of_mem_b_as_can_be(
         ring_words_per_cycle=2,
     )
     network = Network.mlp(*sizes)
-    short = place(RULES["cp"](network), small)
+    short = place_pipeline(RULES["cp"](network), small)  # place would try to let weights stream as well
     assert isinstance(short, Infeasible)
     fitting = replace(small, pe_mem_b_bytes=short.needs_bytes)
     schedule = place(RULES["cp"](network), fitting)
