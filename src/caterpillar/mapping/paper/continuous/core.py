@@ -83,10 +83,6 @@ def plan_core(layout: Layout, m: Machine, core: int, shapes: dict[Part, Pass], w
             _activations(plan, layout, m, core, layer, some[1:])
             name = f"activations {layer}"
             plan.spans.append((0, max(at for (of, _), at in plan.gated.items() if of == layer), name))
-        if part.layer in blocks:
-            used = max(at for (of, _), at in plan.gated.items() if of == part.layer)
-            if used > one.summed:  # this tick's sums would take the place of the last one's
-                raise TooLate(layer=part.layer, cycles=used - one.summed)
         if part.layer > 1:
             _error_sums(plan, layout, m, number, one)
         if part is not layout.on[core][-1]:
@@ -236,8 +232,10 @@ def _sums(plan: CorePlan, layout: Layout, m: Machine, number: int, one: Pass) ->
     """Partial sums of the part's outputs: those of a round's positions, then those of the rows of PEs. ReLU."""
     b, words, rows, stage = plan.planner, layout.words[one.part.core], layout.rows, one.stage
     words_each, sums = stretch(one.part, rows), one.part.sums
-    times = [one.summed] * words_each
-    done = one.summed
+    # this tick's take the place of the last one's: not before those have been used
+    used = [at for (layer, _), at in plan.gated.items() if layer == stage.layer]
+    done = max(one.summed, *used) if used else one.summed
+    times = [done] * words_each
     flags = RELU if stage.layer < stage.depth else 0
     with b.account(*COLLECTIVE):
         left, half = stage.width, 1 << (stage.width - 1).bit_length()
