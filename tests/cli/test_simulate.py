@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_an_answer(run):
 
 
 def test_refusals_are_one_line(refused, tmp_path):
-    assert refused("simulate", "--rule", "mbcp", "--batch", "8").startswith("--rule must be one of ")
+    assert refused("simulate", "--rule", "mbcp", "--batch", "3").startswith("--batch must be 1 or even")
     assert refused("simulate", "--mapping", "wurst").startswith("--mapping must be one of ")
     assert "samples" in refused("simulate", "--samples", 0)
     missing = tmp_path / "none" / "trace.json"

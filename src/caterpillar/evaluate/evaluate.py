@@ -43,8 +43,8 @@ def evaluate(
     """What it takes to train a network by a rule on a machine, a sample; or what does not fit, by how much.
 
     mapping: how the work is placed: "paper" by the paper's closed forms; "best" by the schedule that the simulator
-    executes and whose closed forms equal it (sgd, fa, dfa and cp of one sample, mbgd; weights lie in the PEs, those of
-    sgd, dfa and cp that do not fit there in the core SRAMs).
+    executes and whose closed forms equal it (weights lie in the PEs, those of sgd, dfa and cp of one sample that do not
+    fit there in the core SRAMs).
     prices: what events cost and blocks occupy. numerics: "fp16". executed: mapping "paper", too, by the schedule that
     the simulator executes, where it has one.
     Raises UsageError for another mapping or numerics, for what a mapping cannot place, for a price table of another

@@ -1,4 +1,4 @@
-"""`best` for mini-batches: products of matrices, layer after layer, all cores in lockstep."""
+"""`best` for batches: products of matrices, layer after layer, all cores in lockstep."""
 
 from caterpillar.mapping.batches.place import place_batches
 

@@ -1,4 +1,4 @@
-"""place for mini-batches: a Program on a Machine -> a Schedule, or what does not fit."""
+"""place for batches: a Program on a Machine -> a Schedule, or what does not fit."""
 
 from __future__ import annotations
 
