@@ -34,6 +34,7 @@ MACHINES = st.builds(
     pe_rows=st.sampled_from([1, 2, 4]),
     pe_cols=st.sampled_from([1, 2, 4]),
     fma_latency=st.integers(2, 7),
+    pe_sram_word_bits=st.sampled_from([16, 32, 64]),
     pe_registers=st.just(32),
     pe_mem_b_bytes=st.sampled_from([1024, 4096]),
     ring_words_per_cycle=st.integers(1, 5),

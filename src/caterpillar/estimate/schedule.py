@@ -67,9 +67,9 @@ def predict(schedule: Schedule) -> Prediction:
 
 
 def arrivals(schedule: Schedule) -> Counters:
-    """A sample and its label come from outside, into the SRAM of every core, while those before are worked on."""
+    """A sample and its label come from outside into core SRAM while those before are worked on."""
     inputs = schedule.network.inputs * (2 if schedule.scaled_lag else 1)
-    return Counters(outside_words=inputs + 1, core_sram_write_words=inputs * schedule.machine.cores)
+    return Counters(outside_words=inputs + 1, core_sram_write_words=inputs * schedule.input_copies)
 
 
 def segment(program: MicroProgram, machine: Machine) -> Segment:

@@ -57,10 +57,10 @@ def _together(groups: Iterable[Iterator[isa.Control]]) -> Iterator[isa.Control]:
 
 
 def _arriving(schedule: Schedule, samples: int) -> Counters:
-    """A sample and its label come from outside, into the SRAM of every core, while those before are worked on."""
+    """A sample and its label come from outside into core SRAM while those before are worked on."""
     inputs = schedule.network.inputs * (2 if schedule.scaled_lag else 1)
     return Counters(
-        outside_words=(inputs + 1) * samples, core_sram_write_words=inputs * schedule.machine.cores * samples
+        outside_words=(inputs + 1) * samples, core_sram_write_words=inputs * schedule.input_copies * samples
     )
 
 
@@ -202,11 +202,21 @@ class _State:
             register = self._schedule.queues[self._schedule.arrival - 1]
             first = register.words * (tick % register.slots)
         for number, sample in enumerate(samples):
-            self._fill(first + number * spacing, sample)
+            if self._schedule.input_beats is None:
+                self._fill(first + number * spacing, sample)
+            else:
+                self._deal(*self._schedule.input_beats(number), sample)
         if self._schedule.scaled_lag:
             rate = self._operands[0, isa.RATE, 0]
             for number, sample in enumerate(earlier):  # a product of two halves is exact; + 0 as an FMA has it
                 self._fill(number * spacing + spacing // 2, (rate * sample.astype(np.float32) + 0).astype(np.float16))
+
+    def _deal(self, cores: Indices, to: Indices, sample: Half) -> None:
+        """A sample's beats to a core each."""
+        words = np.zeros(len(to) * self._machine.pe_rows, np.float32)
+        words[: len(sample)] = sample
+        here = self._group_of[cores], to, slice(None), self._number[cores]
+        self._sram[here] = words.reshape(len(to), -1)
 
     def _fill(self, beat: int, sample: Half) -> None:
         rows = self._machine.pe_rows

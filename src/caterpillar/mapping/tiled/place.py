@@ -1,0 +1,156 @@
+"""place for mini-batches whose weights lie in MEM A and the core SRAMs: a Program -> a Schedule, or what is short."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from caterpillar.checks import Infeasible, UsageError
+from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.mapping.batches.output import output_pass, output_words
+from caterpillar.mapping.batches.plan import NoRoom, Plan
+from caterpillar.mapping.isa import MicroProgram, accumulators
+from caterpillar.mapping.schedule import Schedule
+from caterpillar.mapping.tiled.backward import backward_pass, backward_rooms, pieces
+from caterpillar.mapping.tiled.forward import forward_pass, forward_rooms
+from caterpillar.mapping.tiled.layout import Layout, TiledLayer, make_layout, sub_batches
+from caterpillar.network import Network
+from caterpillar.numerics import GemvOrder, Order, Visits
+from caterpillar.program import Program
+
+
+def place_tiled(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """The micro-program of a batch, of which program.batch is even. Raises UsageError where no plan is found."""
+    fitting, short = _layouts(program.network, machine, program.batch)
+    why = NoRoom("a sub-batch of one sample does not fit the receive queue")
+    for layout in fitting:
+        try:
+            return _schedule(program, layout, _tick(layout))
+        except NoRoom as late:
+            why = late
+    if short and not fitting:
+        smaller = range(program.batch - 2, 1, -2)
+        most = next((batch for batch in smaller if _layouts(program.network, machine, batch)[0]), 0)
+        return replace(short, hint=f"lower the batch to {most}, or {short.hint}") if most else short
+    raise UsageError(
+        f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({why}); raise "
+        "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_sram_bytes"
+    )
+
+
+def _layouts(network: Network, machine: Machine, batch: int) -> tuple[list[Layout], Infeasible | None]:
+    """Those that fit, the greatest sub-batches first; what the one that is shortest by least is short of."""
+    fitting, missing = list[Layout](), list[Infeasible]()
+    for samples in sub_batches(machine, batch):
+        layout = make_layout(network, machine, batch, samples)
+        layout = replace(layout, mem_b_words=_mem_b_words(layout))
+        short = _too_small(layout)
+        if short:
+            missing.append(short)
+        else:
+            fitting.append(layout)
+    return fitting, min(missing, key=lambda one: one.needs_bytes / max(1, one.has_bytes), default=None)
+
+
+def _schedule(program: Program, layout: Layout, steady: MicroProgram) -> Schedule:
+    return Schedule(
+        network=program.network,
+        machine=layout.machine,
+        rule=program.rule,
+        mapping="best",
+        layout=layout,
+        order=_order(layout),
+        steady=steady,
+        batch=program.batch,
+        sample_beats=0,
+        input_beats=layout.input_beats,
+        sram_beats=layout.sram_words * layout.machine.pe_cols,
+        streamed_weights=layout.streamed_weights,
+        macs_per_sample=program.macs_per_sample,
+    )
+
+
+def _tick(layout: Layout) -> MicroProgram:
+    p, hidden, at = Plan(), range(1, len(layout.layers) + 1), 0
+    for index in hidden:
+        at = forward_pass(p, layout, index, at)
+    at = output_pass(p, layout.last, at)
+    for index in reversed(hidden):
+        at = backward_pass(p, layout, index, at)
+    return p.program(at)
+
+
+def _mem_b_words(layout: Layout) -> int:
+    """Words of MEM B that the greediest pass takes."""
+    hidden = range(1, len(layout.layers) + 1)
+    forward = [forward_rooms(layout, index).words for index in hidden]
+    backward = [backward_rooms(layout, index, pieces(layout, index)).words for index in hidden]
+    return max(output_words(layout.last), *forward, *backward)
+
+
+def _too_small(layout: Layout) -> Infeasible | None:
+    m = layout.machine
+    positions = max(layout.layers[0].at_once, accumulators(m))
+    for what, needs, has, hint in (
+        ("MEM A of a PE", layout.mem_a_words * WORD_BYTES, m.pe_sram_bytes, "raise pe_sram_bytes"),
+        (
+            "MEM B of a PE",
+            layout.mem_b_words * WORD_BYTES,
+            m.pe_mem_b_bytes,
+            "raise pe_mem_b_bytes or the number of cores",
+        ),
+        ("the register file of a PE", positions * WORD_BYTES, m.pe_registers * WORD_BYTES, "raise pe_registers"),
+        (
+            "the SRAM of a core",
+            layout.sram_words * layout.lanes * WORD_BYTES,
+            m.core_sram_bytes,
+            "raise pe_sram_bytes, core_sram_bytes or the number of cores",
+        ),
+    ):
+        if needs > has:
+            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
+    return None
+
+
+def _order(layout: Layout) -> Order:
+    m, lanes = layout.machine, layout.lanes
+    bounds = [_bounds(layer, m.cores) for layer in layout.layers]
+    orders = [GemvOrder(bounds=bounds[0], forward_lanes=lanes, forward_combine="pairs")]
+    for before, mine, layer in zip(bounds, bounds[1:], layout.layers, strict=False):
+        owner = [core for core in range(m.cores) for _ in range(before[core], before[core + 1])]
+        orders.append(
+            GemvOrder(
+                bounds=mine,
+                forward=_visits(before, mine, layer.own, m.cores, lanes),
+                backward_first=tuple((core + 1) % m.cores for core in owner),
+            )
+        )
+    last = GemvOrder(
+        bounds=(0, layout.last.layers[-1].outputs),
+        forward_lanes=lanes,
+        forward_combine="pairs",
+        input_bounds=bounds[-1],
+        block_lanes=min(accumulators(m), m.cores),
+    )
+    return Order(layers=(*orders, last), feedback=(None,) * (len(orders) + 1))
+
+
+def _bounds(layer: TiledLayer, cores: int) -> tuple[int, ...]:
+    """Where each core's panel of outputs begins; cores past the last output have none."""
+    return tuple(min(core * layer.panel, layer.outputs) for core in range(cores + 1))
+
+
+def _visits(before: tuple[int, ...], mine: tuple[int, ...], own: int, cores: int, lanes: int) -> Visits:
+    """Own position after own position of all cores, from a panel's own core upwards."""
+    terms, sums = list[tuple[int, ...]](), list[tuple[int, ...]]()
+    for panel in range(cores):
+        inputs, places = list[int](), list[int]()
+        for i in range(own):
+            for core in (*range(panel, cores), *range(panel)):
+                first = before[core] + i * lanes
+                here = range(first, min(first + lanes, before[core + 1]))
+                inputs += here
+                places += range(len(here))
+        terms.append(tuple(inputs))
+        sums.append(tuple(places))
+    row = tuple(panel for panel in range(cores) for _ in range(mine[panel], mine[panel + 1]))
+    return Visits(row=row, terms=tuple(terms), sums=tuple(sums), lanes=lanes, combine="pairs")
