@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_an_answer(run, tmp_path):
         (("--momentum", "much"), "Invalid value for '--momentum': must be a number, got 'much'"),
         (
             ("--machine", "paper-c"),
-            "--machine must be one of paper-a, paper-b, lean-sgd, wide-sgd, small-sgd, wide-cp, or a .toml file, got",
+            "--machine must be one of paper-a, paper-b, lean-sgd, wide-sgd, small-sgd, wide-cp, lean-cp, or a .toml",
         ),
         (("--machine", "none.toml"), "--machine file none.toml cannot be read: No such file or directory"),
         (("--mapping", "worst"), "--mapping must be one of paper, best, got 'worst'"),
