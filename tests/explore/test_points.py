@@ -195,7 +195,7 @@ def test_mapping_best_takes_machines_one_by_one(sweep: MakeSweep) -> None:
     words = sweep(
         network="100-60-10",
         rule=["sgd", "mbcp"],
-        batch=8,
+        batch=7,
         mapping=["paper", "best"],
         machine={
             "cores_per_row": [2, 16],

@@ -37,7 +37,7 @@ def test_pages_and_a_picture_for_each_artifact(found: Reproduction, tmp_path: Pa
     assert page.count("\n| N") >= 9 + 90
     answers = (tmp_path / "questions.md").read_text(encoding="utf-8")
     assert answers.count("\n## ") == 5
-    assert answers.count("![") == 4
+    assert answers.count("![") == 5
 
 
 def test_fig5_shows_the_paper_s_epochs_and_the_median_with_its_spread(found: Reproduction, tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def _grid(plan: Plan, out: Path, workers: int, dask: str | None, report: Progres
     from concurrent.futures.process import BrokenProcessPool
 
     cut = chunks(plan)
-    parts = [chunk_path(out, place) for place in range(len(cut))]
+    folder = out.resolve()  # a worker's current directory may be another
+    parts = [chunk_path(folder, place) for place in range(len(cut))]
     with backend(workers, dask):
         while missing := [place for place, part in enumerate(parts) if not part.exists()]:
             try:
