@@ -32,7 +32,7 @@ def counted(network: Network, rule: Rule, name: str, prices: Pricing) -> tuple[f
     [
         ("lean-sgd", PAPER, 411, 0.90, 24.6),
         ("wide-sgd", PAPER, 399, 0.84, 51.5),
-        ("small-sgd", CACTI, 297, 0.84, 33.3),
+        ("small-sgd", CACTI, 322, 0.84, 32.8),
     ],
 )
 def test_sgd_on_the_small_network(
@@ -45,9 +45,18 @@ def test_sgd_on_the_small_network(
     assert found[2] < area
 
 
-def test_cp_on_the_large_network() -> None:
-    """The paper: 211 GFLOPS/W in 178.9 mm2, at 99.5 % (Fig. 10), which is not reached."""
-    gflops_per_watt, utilization, area = counted(LARGE, cp(), "wide-cp", PAPER)
-    assert gflops_per_watt > 2 * 211
-    assert utilization > 0.8
-    assert area < 178.9
+@pytest.mark.parametrize(
+    ("name", "prices", "least_gflops_per_watt", "least_utilization", "area"),
+    [
+        ("lean-cp", PAPER, 2 * 211, 0.98, 115.5),
+        ("wide-cp", PAPER, 457, 0.93, 158.9),
+    ],
+)
+def test_cp_on_the_large_network(
+    name: str, prices: Pricing, least_gflops_per_watt: float, least_utilization: float, area: float
+) -> None:
+    """The paper: 211 GFLOPS/W in 178.9 mm2, at 98 % (its text) or 99.5 (Fig. 10, which is not reached)."""
+    found = counted(LARGE, cp(), name, prices)
+    assert found[0] > least_gflops_per_watt
+    assert found[1] > least_utilization
+    assert found[2] < area
