@@ -30,6 +30,9 @@ from caterpillar.network import Network
 
 MOST_POSITIONS = 4  # whose products are added up at once, forward
 
+TILES = 5  # rooms for backward's weights: a tile comes while the two before are used, and leaves while the next two are
+WINDOW = 2 * TILES - 1  # with those for tiles that are left over
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
@@ -185,7 +188,7 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int) ->
     dealt = -(-positions[0] // at_once[0]) * at_once[0] * samples // cores
     window_words = 0
     if address + sum(sizes) > machine.pe_sram_words:
-        window_words = max(2 * max(at_once) * min(lanes, max(panels)), 9 * machine.pe_registers)
+        window_words = max(2 * max(at_once) * min(lanes, max(panels)), WINDOW * machine.pe_registers)
     window = take(window_words)
     resident = _fill(sizes, machine.pe_sram_words - address)
     beyond, layers, number = 2 * dealt * (batch // samples), list[TiledLayer](), 0

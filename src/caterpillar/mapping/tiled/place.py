@@ -10,9 +10,10 @@ from caterpillar.mapping.batches.output import output_pass, output_words
 from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.isa import MicroProgram, accumulators
 from caterpillar.mapping.schedule import Schedule
-from caterpillar.mapping.tiled.backward import backward_pass, backward_rooms, pieces
+from caterpillar.mapping.tiled.backward import backward_pass
 from caterpillar.mapping.tiled.forward import forward_pass, forward_rooms
 from caterpillar.mapping.tiled.layout import Layout, TiledLayer, make_layout, sub_batches
+from caterpillar.mapping.tiled.rooms import backward_rooms, pieces
 from caterpillar.network import Network
 from caterpillar.numerics import GemvOrder, Order, Visits
 from caterpillar.program import Program
