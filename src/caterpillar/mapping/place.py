@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.machine import Machine
 from caterpillar.mapping.arrange import make_layout
 from caterpillar.mapping.batches import place_batches
 from caterpillar.mapping.descent import first_tick, last_update, registers, steady_tick
-from caterpillar.mapping.isa import FIFO_BEATS, SOFTMAX_OUTPUTS, accumulators, halves
+from caterpillar.mapping.isa import SOFTMAX_OUTPUTS, accumulators, halves
 from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.paper import place_paper
 from caterpillar.mapping.pipeline import place_pipeline
+from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.sum_order import sum_order
@@ -23,7 +24,6 @@ MAPPINGS = ("best", "paper")
 RULES = ("sgd", "mbgd", "fa", "dfa", "cp", "mbcp")
 SINGLE = {"mbgd": "sgd", "mbcp": "cp"}  # what these are with a batch of one sample
 STREAMED = ("sgd", "dfa", "cp")  # rules whose weights may lie in core SRAM, where one of the memories is too small
-MEMORIES = MEM_A, MEM_B, SRAM = "MEM A of a PE", "MEM B of a PE", "the SRAM of a core"
 
 
 def place(program: Program, machine: Machine, *, mapping: str = "best") -> Schedule | Infeasible:
@@ -44,7 +44,7 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         return place_tiled(program, machine) if tiled else found
     program = replace(program, rule=SINGLE.get(program.rule, program.rule))
     answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
-    if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in MEMORIES:
+    if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in (MEM_A, MEM_B, SRAM):
         return _rather(place_streamed(program, machine), answer)
     return answer
 
@@ -136,38 +136,11 @@ def _too_small(layout: Layout, machine: Machine, rule: str) -> Infeasible | None
     last, hidden = layout.layers[-1], layout.layers[1:-1]
     waiting = [(layer.chunk + 1) * layer.lanes // machine.pe_rows for layer in hidden]
     beats = max(*waiting, last.own * -(-last.owners // machine.pe_rows), 1)
-    for what, needs, has, hint in (
-        (
-            MEM_A,
-            layout.mem_a_words * WORD_BYTES,
-            machine.pe_sram_bytes,
-            "raise pe_sram_bytes or the number of cores",
-        ),
-        (
-            MEM_B,
-            layout.mem_b_words * WORD_BYTES,
-            machine.pe_mem_b_bytes,
-            "raise pe_mem_b_bytes or the number of cores",
-        ),
-        (
-            "the register file of a PE",
-            registers(layout, machine, rule) * WORD_BYTES,
-            machine.pe_registers * WORD_BYTES,
-            "raise pe_registers or lower pe_rows or pe_cols",
-        ),
-        (
-            SRAM,
-            sample_beats(layout, machine) * machine.pe_rows * WORD_BYTES,
-            machine.core_sram_bytes,
-            "raise core_sram_bytes",
-        ),
-        (
-            "the ring's receive queue",
-            beats * machine.pe_rows * WORD_BYTES,
-            FIFO_BEATS * machine.pe_rows * WORD_BYTES,
-            "raise the number of cores or of PEs",
-        ),
-    ):
-        if needs > has:
-            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
-    return None
+    needs = {
+        MEM_A: layout.mem_a_words,
+        MEM_B: layout.mem_b_words,
+        REGISTERS: registers(layout, machine, rule),
+        SRAM: sample_beats(layout, machine) * machine.pe_rows,
+        QUEUE: beats * machine.pe_rows,
+    }
+    return too_small(machine, needs, {REGISTERS: "raise pe_registers or lower pe_rows or pe_cols"})

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.machine import Machine
 from caterpillar.mapping.batches.backward import backward_pass, backward_rooms
 from caterpillar.mapping.batches.forward import forward_pass, forward_rooms
 from caterpillar.mapping.batches.layout import PAIR, LayerLayout, Layout, make_layout
 from caterpillar.mapping.batches.output import output_pass, output_words, places_beside, updates_and_output
 from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.batches.update import update_pass, update_rooms
-from caterpillar.mapping.isa import FIFO_BEATS, QUEUES, MicroProgram, accumulators
+from caterpillar.mapping.isa import MicroProgram, accumulators
+from caterpillar.mapping.room import ADDRESSES, HINTS, MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
@@ -81,36 +82,18 @@ def mem_b_words(layout: Layout) -> int:
 
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
-    row = machine.pe_rows * WORD_BYTES
+    rows = machine.pe_rows
     batches = layout.delay[1] + 2  # the next batch comes meanwhile
-    arriving = batches * layout.batch * layout.layers[0].positions * machine.pe_cols * row
     beats = 2 * max(layer.beats for layer in layout.layers) + machine.pe_cols
-    for what, needs, has, hint in (
-        (
-            "MEM A of a PE",
-            layout.mem_a_words * WORD_BYTES,
-            machine.pe_sram_bytes,
-            "lower the batch, raise pe_sram_bytes or the number of cores",
-        ),
-        (
-            "MEM B of a PE",
-            layout.mem_b_words * WORD_BYTES,
-            machine.pe_mem_b_bytes,
-            "lower the batch, raise pe_mem_b_bytes or the number of cores",
-        ),
-        (
-            "the register file of a PE",
-            (accumulators(machine) + 1) * WORD_BYTES,
-            machine.pe_registers * WORD_BYTES,
-            "raise pe_registers",
-        ),
-        ("the SRAM of a core", arriving, machine.core_sram_bytes, "lower the batch or raise core_sram_bytes"),
-        ("the ring's receive queue", beats * row, FIFO_BEATS * row, "raise the number of cores or of PEs"),
-        ("a core's address registers", len(layout.queues) * WORD_BYTES, QUEUES * WORD_BYTES, "take fewer layers"),
-    ):
-        if needs > has:
-            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
-    return None
+    needs = {
+        MEM_A: layout.mem_a_words,
+        MEM_B: layout.mem_b_words,
+        REGISTERS: accumulators(machine) + 1,
+        SRAM: batches * layout.batch * layout.layers[0].positions * machine.pe_cols * rows,
+        QUEUE: beats * rows,
+        ADDRESSES: len(layout.queues),
+    }
+    return too_small(machine, needs, {what: f"lower the batch or {HINTS[what]}" for what in (MEM_A, MEM_B, SRAM)})
 
 
 def _bounds(layer: LayerLayout, cores: int) -> tuple[int, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.isa import FIFO_BEATS
+from caterpillar.machine import Machine
 from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batch import batch_tick
 from caterpillar.mapping.paper.continuous import place_continuous
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
 from caterpillar.mapping.paper.tick import sample_tick
+from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
@@ -60,21 +60,14 @@ def _too_small(layout: PaperLayout, machine: Machine) -> Infeasible | None:
     arriving = layout.layers[0].positions * layout.batch  # beats of the next samples, while these are worked on
     sram = (layout.sram_beats + arriving) * machine.pe_rows
     queue = max(layer.chunk for layer in layout.layers[1:]) * machine.pe_rows
-    for what, words, has, hint in (
-        ("MEM A of a PE", layout.mem_a_words, machine.pe_sram_bytes, "raise pe_sram_bytes or the number of cores"),
-        ("MEM B of a PE", layout.mem_b_words, machine.pe_mem_b_bytes, "raise pe_mem_b_bytes or the number of cores"),
-        ("the register file of a PE", registers, machine.pe_registers * WORD_BYTES, "raise pe_registers"),
-        ("the SRAM of a core", sram, machine.core_sram_bytes, "raise core_sram_bytes"),
-        (
-            "the ring's receive queue",
-            queue,
-            FIFO_BEATS * machine.pe_rows * WORD_BYTES,
-            "raise the number of cores or of PEs",
-        ),
-    ):
-        if words * WORD_BYTES > has:
-            return Infeasible(what=what, needs_bytes=words * WORD_BYTES, has_bytes=has, hint=hint)
-    return None
+    needs = {
+        MEM_A: layout.mem_a_words,
+        MEM_B: layout.mem_b_words,
+        REGISTERS: registers,
+        SRAM: sram,
+        QUEUE: queue,
+    }
+    return too_small(machine, needs)
 
 
 def _bounds(layer: PaperLayer, cores: int) -> tuple[int, ...]:

@@ -8,13 +8,13 @@ from contextlib import suppress
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.isa import QUEUES
 from caterpillar.mapping.pipeline.choose import choices, least_period
 from caterpillar.mapping.pipeline.layout import Layout, finish
 from caterpillar.mapping.pipeline.order import make_order
 from caterpillar.mapping.pipeline.planner import TooLate
 from caterpillar.mapping.pipeline.split import Split
 from caterpillar.mapping.pipeline.tick import Room, Tick, additions, steady_tick
+from caterpillar.mapping.room import ADDRESSES, MEM_A, MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.network import Network
 from caterpillar.program import Program
@@ -137,24 +137,11 @@ def _apart(splits: tuple[Split, ...], machine: Machine) -> Callable[[int, int], 
 
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
-    registers = 3 * max(split.width for split in layout.splits)
-    for what, needs, has, hint in (
-        ("MEM A of a PE", layout.mem_a_words, machine.pe_sram_words, "raise pe_sram_bytes or the number of cores"),
-        (
-            "MEM B of a PE",
-            layout.mem_b_words,
-            machine.pe_mem_b_bytes // WORD_BYTES,
-            "raise pe_mem_b_bytes or the number of cores",
-        ),
-        ("the register file of a PE", registers, machine.pe_registers, "raise pe_registers or lower fma_latency"),
-        (
-            "the SRAM of a core",
-            layout.sram_beats * machine.pe_rows,
-            machine.core_sram_bytes // WORD_BYTES,
-            "raise core_sram_bytes",
-        ),
-        ("a core's address registers", len(layout.registers.queues), QUEUES, "take fewer layers"),
-    ):
-        if needs > has:
-            return Infeasible(what=what, needs_bytes=needs * WORD_BYTES, has_bytes=has * WORD_BYTES, hint=hint)
-    return None
+    needs = {
+        MEM_A: layout.mem_a_words,
+        MEM_B: layout.mem_b_words,
+        REGISTERS: 3 * max(split.width for split in layout.splits),
+        SRAM: layout.sram_beats * machine.pe_rows,
+        ADDRESSES: len(layout.registers.queues),
+    }
+    return too_small(machine, needs, {REGISTERS: "raise pe_registers or lower fma_latency"})

@@ -8,7 +8,8 @@ from caterpillar.checks import Infeasible
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.descent import reduction_registers
 from caterpillar.mapping.encoding import BITS
-from caterpillar.mapping.isa import FIFO_BEATS, QUEUES, REGISTER
+from caterpillar.mapping.isa import QUEUES, REGISTER
+from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed.layout import StreamedLayout, make_streamed
 from caterpillar.mapping.streamed.passes import SUMS
@@ -77,42 +78,18 @@ def _too_small(layout: StreamedLayout, machine: Machine, passes: Sequence[Timing
     registers, last = max(SUMS - REGISTER + sums, reduction_registers(layout, machine)), layout.layers[-1]
     waiting = [((2 + t.forward) * t.layer.chunk + 1) * machine.pe_cols for t in passes]
     beats = max(*waiting, last.own * -(-last.owners // machine.pe_rows), 1)
-    beat_bytes = machine.pe_rows * WORD_BYTES
-    for what, needs, has, hint in (
-        (
-            "MEM A of a PE",
-            layout.mem_a_words * WORD_BYTES,
-            machine.pe_sram_bytes,
-            "raise pe_sram_bytes or the number of cores",
-        ),
-        (
-            "the SRAM of a core",
-            layout.sram_beats * beat_bytes,
-            min(machine.core_sram_bytes, beat_bytes << BITS["row_address"]),
-            "raise core_sram_bytes, or, for what does not fit MEM A lies there, pe_sram_bytes or the number of cores",
-        ),
-        (
-            "MEM B of a PE",
-            layout.mem_b_words * WORD_BYTES,
-            machine.pe_mem_b_bytes,
-            "raise pe_mem_b_bytes or the number of cores",
-        ),
-        (
-            "the register file of a PE",
-            registers * WORD_BYTES,
-            machine.pe_registers * WORD_BYTES,
-            "raise pe_registers or lower pe_rows or pe_cols",
-        ),
-        (
-            "the ring's receive queue",
-            beats * beat_bytes,
-            FIFO_BEATS * beat_bytes,
-            "raise the number of cores or of PEs",
-        ),
-    ):
-        if needs > has:
-            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
-    return None
+    needs = {
+        MEM_A: layout.mem_a_words,
+        SRAM: layout.sram_beats * machine.pe_rows,
+        MEM_B: layout.mem_b_words,
+        REGISTERS: registers,
+        QUEUE: beats * machine.pe_rows,
+    }
+    hints = {
+        SRAM: "raise core_sram_bytes, or, for what does not fit MEM A lies there, pe_sram_bytes or the number of cores",
+        REGISTERS: "raise pe_registers or lower pe_rows or pe_cols",
+    }
+    return too_small(machine, needs, hints)
 
 
 def _too_deep(layout: WaitingLayout) -> Infeasible | None:

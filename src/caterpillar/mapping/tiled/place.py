@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from caterpillar.checks import Infeasible, UsageError
-from caterpillar.machine import WORD_BYTES, Machine
+from caterpillar.machine import Machine
 from caterpillar.mapping.batches.output import output_pass, output_words
 from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.isa import MicroProgram, accumulators
+from caterpillar.mapping.room import MEM_A, MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.tiled.backward import backward_pass
 from caterpillar.mapping.tiled.forward import forward_pass, forward_rooms
@@ -91,25 +92,13 @@ def _mem_b_words(layout: Layout) -> int:
 def _too_small(layout: Layout) -> Infeasible | None:
     m = layout.machine
     positions = max(layout.layers[0].at_once, accumulators(m))
-    for what, needs, has, hint in (
-        ("MEM A of a PE", layout.mem_a_words * WORD_BYTES, m.pe_sram_bytes, "raise pe_sram_bytes"),
-        (
-            "MEM B of a PE",
-            layout.mem_b_words * WORD_BYTES,
-            m.pe_mem_b_bytes,
-            "raise pe_mem_b_bytes or the number of cores",
-        ),
-        ("the register file of a PE", positions * WORD_BYTES, m.pe_registers * WORD_BYTES, "raise pe_registers"),
-        (
-            "the SRAM of a core",
-            layout.sram_words * layout.lanes * WORD_BYTES,
-            m.core_sram_bytes,
-            "raise pe_sram_bytes, core_sram_bytes or the number of cores",
-        ),
-    ):
-        if needs > has:
-            return Infeasible(what=what, needs_bytes=needs, has_bytes=has, hint=hint)
-    return None
+    needs = {
+        MEM_A: layout.mem_a_words,
+        MEM_B: layout.mem_b_words,
+        REGISTERS: positions,
+        SRAM: layout.sram_words * layout.lanes,
+    }
+    return too_small(m, needs, {SRAM: "raise pe_sram_bytes, core_sram_bytes or the number of cores"})
 
 
 def _order(layout: Layout) -> Order:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.isa import QUEUES, MicroProgram
+from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.paper.continuous.activations import Activations, scale_inputs
 from caterpillar.mapping.paper.continuous.core import CorePlan, finish_core, plan_core
 from caterpillar.mapping.paper.continuous.errors import Errors
@@ -16,6 +16,7 @@ from caterpillar.mapping.paper.continuous.passes import Pass, plan_pass
 from caterpillar.mapping.paper.continuous.planner import TooLate
 from caterpillar.mapping.paper.continuous.ring import Ring
 from caterpillar.mapping.paper.continuous.shares import least_words, share
+from caterpillar.mapping.room import ADDRESSES, HINTS, MEM_A, MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.network import Network
 from caterpillar.program import Program
@@ -64,11 +65,9 @@ def _layout(network: Network, machine: Machine) -> Layout | Infeasible:
                 fits = layout.mem_b_words * WORD_BYTES <= machine.pe_mem_b_bytes
                 found.append((shared[0] if fits else 0, layout.mem_b_words, layout))
         if not found:
+            least = least_words(network, machine)
             return Infeasible(
-                what="MEM A of a PE",
-                needs_bytes=least_words(network, machine) * WORD_BYTES,
-                has_bytes=machine.pe_sram_bytes,
-                hint="raise pe_sram_bytes or the number of cores",
+                what=MEM_A, needs_bytes=least * WORD_BYTES, has_bytes=machine.pe_sram_bytes, hint=HINTS[MEM_A]
             )
         fitting = [one for one in found if one[0]]
         if fitting:
@@ -77,26 +76,13 @@ def _layout(network: Network, machine: Machine) -> Layout | Infeasible:
 
 
 def _too_small(layout: Layout, machine: Machine) -> Infeasible | None:
-    registers = 2 * max(stage.width for stage in layout.stages) + 4
-    for what, needs, has, hint in (
-        (
-            "MEM B of a PE",
-            layout.mem_b_words,
-            machine.pe_mem_b_bytes // WORD_BYTES,
-            "raise pe_mem_b_bytes or the number of cores",
-        ),
-        ("the register file of a PE", registers, machine.pe_registers, "raise pe_registers or lower fma_latency"),
-        (
-            "the SRAM of a core",
-            layout.sram_beats * machine.pe_rows,
-            machine.core_sram_bytes // WORD_BYTES,
-            "raise core_sram_bytes",
-        ),
-        ("a core's address registers", len(layout.registers.queues), QUEUES, "take fewer layers"),
-    ):
-        if needs > has:
-            return Infeasible(what=what, needs_bytes=needs * WORD_BYTES, has_bytes=has * WORD_BYTES, hint=hint)
-    return None
+    needs = {
+        MEM_B: layout.mem_b_words,
+        REGISTERS: 2 * max(stage.width for stage in layout.stages) + 4,
+        SRAM: layout.sram_beats * machine.pe_rows,
+        ADDRESSES: len(layout.registers.queues),
+    }
+    return too_small(machine, needs, {REGISTERS: "raise pe_registers or lower fma_latency"})
 
 
 def _tick(layout: Layout, machine: Machine) -> MicroProgram:
