@@ -16,7 +16,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.tiled import place_tiled
-from caterpillar.mapping.tiled.layout import Layout, make_layout
+from caterpillar.mapping.tiled.layout import WINDOW, Layout, make_layout
 from caterpillar.network import Network
 from caterpillar.rules import mbgd
 from caterpillar.simulate import count, simulate
@@ -44,7 +44,7 @@ def streaming(machine: Machine, network: Network, batch: int, share: float) -> M
     """With room in MEM A for a share of the weights only, beside all else."""
     layout = make_layout(network, machine, batch, batch)
     blocks = [(layer.positions * block.count) for layer in layout.layers for block in layer.blocks]
-    window = max(2 * max(layer.at_once for layer in layout.layers) * machine.pes_per_core, 9 * machine.pe_registers)
+    window = max(2 * max(layer.at_once for layer in layout.layers) * machine.pes_per_core, WINDOW * machine.pe_registers)
     words = layout.mem_a_words - sum(blocks) + window + int(share * sum(blocks))
     return replace(machine, pe_sram_bytes=max(64, 2 * words))
 
