@@ -44,7 +44,8 @@ def streaming(machine: Machine, network: Network, batch: int, share: float) -> M
     """With room in MEM A for a share of the weights only, beside all else."""
     layout = make_layout(network, machine, batch, batch)
     blocks = [(layer.positions * block.count) for layer in layout.layers for block in layer.blocks]
-    window = max(2 * max(layer.at_once for layer in layout.layers) * machine.pes_per_core, WINDOW * machine.pe_registers)
+    at_once = max(layer.at_once for layer in layout.layers)
+    window = max(2 * at_once * machine.pes_per_core, WINDOW * machine.pe_registers)
     words = layout.mem_a_words - sum(blocks) + window + int(share * sum(blocks))
     return replace(machine, pe_sram_bytes=max(64, 2 * words))
 
