@@ -40,7 +40,7 @@ WIDE_CP = Machine(
     pe_mem_b_bytes=2048,
 )
 # Five cores divide the large network's layers almost without padding: CP with more than the 98 % utilization that the
-# paper's text names, at a sixth of paper-b's speed.
+# paper's text names, at a sixth of paper-b's speed (examples/lean-cp.toml).
 LEAN_CP = Machine(
     name="lean-cp",
     core_rows=1,
