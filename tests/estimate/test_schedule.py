@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import UsageError
@@ -34,6 +34,18 @@ MACHINES = st.builds(
 ).map(lambda machine: machine if machine.fma_latency > 2 else replace(machine, pe_sram_word_bits=16))
 
 
+TINY = Machine(
+    name="tiny",
+    core_rows=1,
+    cores_per_row=1,
+    pe_rows=2,
+    pe_cols=2,
+    fma_latency=2,
+    pe_registers=32,
+    ring_words_per_cycle=1,
+    core_sram_words_per_cycle=1,
+)
+EPOCH = 60000
 RULES = {"sgd": sgd(), "fa": fa(), "dfa": dfa(), "cp": cp()}
 SINGLE = ("sgd", "fa", "dfa")  # cp's plan is searched for, and more links may find it another one
 
@@ -84,16 +96,18 @@ def test_an_epoch_of_the_papers_small_network_on_its_machine(rule: str, utilizat
 @settings(max_examples=60, deadline=None)
 @given(
     machine=MACHINES.map(lambda machine: replace(machine, pe_mem_b_bytes=1 << 14, pe_sram_bytes=1 << 16)),
-    sizes=st.lists(st.integers(1, 60), min_size=3, max_size=6),
+    sizes=st.one_of(*(st.lists(st.integers(1, most), min_size=3, max_size=6) for most in (4, 60))),
     rule=st.sampled_from(SINGLE),
     more=st.integers(1, 8),
 )
+@example(machine=TINY, sizes=[3, 1, 3], rule="sgd", more=1)  # with a wide SRAM another split of layer 1 seemed faster
 def test_wider_links_never_slow_it_down(machine: Machine, sizes: list[int], rule: str, more: int) -> None:
     network = Network.mlp(*sizes)
-    cycles = placed(network, machine, rule).cycles(10)
+    schedule = placed(network, machine, rule)
     for name in ("ring_words_per_cycle", "core_sram_words_per_cycle"):
-        wider = replace(machine, **{name: getattr(machine, name) + more})
-        assert placed(network, wider, rule).cycles(10) <= cycles
+        wider = placed(network, replace(machine, **{name: getattr(machine, name) + more}), rule)
+        assert wider.steady.cycles <= schedule.steady.cycles
+        assert wider.cycles(EPOCH) <= schedule.cycles(EPOCH)
 
 
 @settings(max_examples=25, deadline=None)

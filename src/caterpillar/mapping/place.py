@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
-from caterpillar.mapping.arrange import make_layout
+from caterpillar.mapping.arrange import make_layouts
 from caterpillar.mapping.batches import place_batches
 from caterpillar.mapping.descent import first_tick, last_update, registers, steady_tick
 from caterpillar.mapping.isa import SOFTMAX_OUTPUTS, accumulators, halves
@@ -64,7 +65,8 @@ def _rather(second: Schedule | Infeasible, first: Infeasible) -> Schedule | Infe
 def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
     """On all columns of PEs, or on half of them, a quarter ..., where more only make ways longer.
 
-    The others then do the same on words of +0: nothing they hold goes anywhere.
+    The others then do the same on words of +0: nothing they hold goes anywhere. Of all layouts the one with the
+    shortest steady tick is taken, so neither more columns nor wider links can make it longer.
     """
     best, columns = _on(program, machine, machine), machine.pe_cols // 2
     while columns:
@@ -73,14 +75,25 @@ def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
             return best  # fewer PEs would take as many cycles for the multiply-adds alone
         other = _on(program, machine, part)
         if isinstance(other, Schedule):
-            best = other if isinstance(best, Infeasible) or other.steady.cycles < best.steady.cycles else best
+            best = min(best, other, key=_rank)
         columns //= 2
     return best
 
 
+def _rank(answer: Schedule | Infeasible) -> tuple[float, float]:
+    """The shortest steady tick first, then the shortest first and last ones; what does not fit behind all that do."""
+    if isinstance(answer, Infeasible):
+        return math.inf, answer.needs_bytes / max(1, answer.has_bytes)
+    return answer.steady.cycles, answer.cycles(1)
+
+
 def _on(program: Program, machine: Machine, part: Machine) -> Schedule | Infeasible:
     """On the first columns of PEs of every core of the machine."""
-    layout = make_layout(program.network, part, program.rule)
+    layouts = make_layouts(program.network, part, program.rule)
+    return min((_scheduled(program, machine, part, layout) for layout in layouts), key=_rank)
+
+
+def _scheduled(program: Program, machine: Machine, part: Machine, layout: Layout) -> Schedule | Infeasible:
     short = _too_small(layout, part, program.rule)
     if short:
         return short
