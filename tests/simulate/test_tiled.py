@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible, UsageError
@@ -87,6 +87,24 @@ def agree(schedule: Schedule, batches: int, seed: int) -> None:
     pairs=st.integers(1, 3),
     share=st.floats(0, 0.3),
     seed=st.integers(0, 1000),
+)
+@example(  # in layer 2, a turn's last group has fewer outputs than the next one's first
+    machine=Machine(
+        name="t",
+        core_rows=2,
+        cores_per_row=3,
+        pe_rows=4,
+        pe_cols=2,
+        fma_latency=6,
+        pe_mem_b_bytes=2048,
+        core_sram_words_per_cycle=3,
+        ring_words_per_cycle=4,
+    ),
+    sizes=[44, 44, 34, 41],
+    outputs=5,
+    pairs=2,
+    share=0.17,
+    seed=1,
 )
 def test_on_random_machines_and_networks(
     machine: Machine, sizes: list[int], outputs: int, pairs: int, share: float, seed: int

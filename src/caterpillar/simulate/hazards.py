@@ -82,6 +82,11 @@ def operand_name(code: int) -> str:
     return names.get(code, f"latch {code - isa.LATCH}" if isa.LATCH <= code < isa.ROW else f"operand {code}")
 
 
+def at_address(unit: isa.Unit, address: int) -> str:
+    """The sentence for an address that does not exist."""
+    return SENTENCES[ADDRESS].format(unit=unit, detail=address)
+
+
 def walk(stretches: Iterable[Control], machine: Machine, *, warm: bool, sram_beats: int = 0) -> Counters:
     """Check a micro-program that all cores run, given as stretches of control words. See walk_groups."""
     alone = [list(range(machine.cores))]

@@ -18,6 +18,7 @@ from caterpillar.counters import Counters
 from caterpillar.mapping import isa
 from caterpillar.mapping.schedule import Controls, Indices, Places, Schedule, windows
 from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
+from caterpillar.simulate.addresses import check_addresses
 from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
 from caterpillar.simulate.hazards import walk_groups
 
@@ -39,6 +40,7 @@ def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
     Checks the micro-programs. Raises Hazard, and SpecError where batches are not whole.
     """
     programs = schedule.ticks(samples)
+    check_addresses(schedule)
     total = Counters()
     members = schedule.steady.members(schedule.machine.cores)
     for program in {id(one): one for one in programs}.values():
@@ -78,7 +80,7 @@ def simulate(
     feedback: per layer B_l or None: shaped like W_l for fa, (n_l, n_L) for dfa.
 
     Pure: the arguments are left as they are. Raises Hazard where the hardware could not do what a micro-program asks,
-    SpecError where shapes are not the schedule's or batches not whole.
+    SpecError where shapes are not the schedule's, labels not the network's or batches not whole.
     """
     _check_shapes(schedule, weights, inputs, labels, feedback)
     cycles, counters = count(schedule, len(labels))
@@ -124,6 +126,9 @@ def _check_shapes(
         raise SpecError(f"feedback must have the shapes {fixed}, got {given}")
     if inputs.shape != (len(labels), network.inputs):
         raise SpecError(f"inputs must have the shape ({len(labels)}, {network.inputs}), got {inputs.shape}")
+    if len(labels) and not (0 <= labels.min() and labels.max() < network.outputs):
+        found = f"{labels.min()} to {labels.max()}"
+        raise SpecError(f"labels must be in [0, {network.outputs - 1}], got {found}")
 
 
 def _flat(groups: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ address registers' words of t div T ticks ago.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,12 +109,27 @@ class Planner(Builder):
         """
         for tick in (0, 1):
             first = max(start - tick * self._tick, 0)
-            for at in first + 1 + np.flatnonzero(~self._busy_from("fma", first + 1, max(0, self._tick - first - 1))):
-                parts = self._around(int(at), first, reads, link, to, m)
+            for at in self._candidates(first, link):
+                parts = self._around(at, first, reads, link, to, m)
                 if parts:
-                    self._issue_all(tick * self._tick + int(at), [use(0, "fma", **fields, **parts[0]), *parts[1]])
-                    return tick * self._tick + int(at) + parts[2]
+                    self._issue_all(tick * self._tick + at, [use(0, "fma", **fields, **parts[0]), *parts[1]])
+                    return tick * self._tick + at + parts[2]
         raise TooLate(what="a multiply-add", cycles=self._tick)
+
+    def _candidates(self, first: int, link: Link | None) -> Iterator[int]:
+        """Cycles after the first in which the FMA is free, the links just before them for as long as a word goes."""
+        at, ahead = first + 1, 64
+        while at < self._tick:
+            count = min(ahead, self._tick - at)
+            free = ~self._busy_from("fma", at, count)
+            if link:
+                late = max(0, link.hops - (at - first - 1))  # cycles too early for a word that is sent after the first
+                free[:late] = False
+                held = self._map("links", at + count)[at + late - link.hops : at + count]
+                sums = np.concatenate([[0], np.cumsum(held)])
+                free[late:] &= sums[link.hops : -1] == sums[: -link.hops - 1]
+            yield from (at + np.flatnonzero(free)).tolist()
+            at, ahead = at + count, min(4 * ahead, AHEAD)
 
     def _around(
         self, at: int, first: int, reads: Sequence[Word], link: Link | None, to: Word, m: Machine

@@ -43,6 +43,7 @@ class Streams(Turns):
         outer, every = [self._turns(), groups], loop(self.batch, run.sample)
         begins = self.main + run.start + number * run.group
         earliest = begins - run.sample - kind.pace - run.outputs - 2
+        earliest = earliest if number else max(earliest, begins - self._read_before(run))
         at = p.place(needs, [*outer, every], earliest, before=begins - 4)
         p.memory_a(READ, at, [*outer, loop(self.batch, run.sample, address=1)], own, MEM_A)
         along = [self._turns(), loop(groups.count, groups.period, row_column=1), every]
@@ -51,6 +52,17 @@ class Streams(Turns):
         p.issue("column_bus", at + 2, columns, column_row=row, column_slot=ROW)
         pairs = [loop(self.batch // 2, 2 * run.sample), loop(2, run.sample, address=self.outputs)]
         p.memory_b(WRITE, at + 3, [*outer, *pairs, loop(run.outputs, pace, address=1)], self.rooms.outputs, COLUMN)
+
+    def _read_before(self, run: Run) -> int:
+        """So many cycles before a run its first two samples' errors may begin to come.
+
+        They take the places of those of the last two samples of the run before, each of which has been read by then.
+        """
+        runs = [(part.shape, one) for part in self.parts for one in part.runs]
+        kind, before = runs[[one for _, one in runs].index(run) - 1]
+        free = before.group - self.batch * before.sample + 4
+        shared = min(before.outputs, run.outputs) - 1
+        return free + before.sample + min(before.sample, run.sample) - shared * (kind.pace - 1)
 
     def _stream(self, part: Part, run: Run, kept: list[list[int]]) -> int:
         """A run's weights from the core SRAM before they are used, and back after; returns when the last is there."""
