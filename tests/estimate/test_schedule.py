@@ -93,7 +93,7 @@ def test_an_epoch_of_the_papers_small_network_on_its_machine(rule: str, utilizat
     assert schedule.utilization > utilization
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     machine=MACHINES.map(lambda machine: replace(machine, pe_mem_b_bytes=1 << 14, pe_sram_bytes=1 << 16)),
     sizes=st.one_of(*(st.lists(st.integers(1, most), min_size=3, max_size=6) for most in (4, 60))),
@@ -110,16 +110,66 @@ def test_wider_links_never_slow_it_down(machine: Machine, sizes: list[int], rule
         assert wider.cycles(EPOCH) <= schedule.cycles(EPOCH)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     machine=MACHINES.map(lambda machine: replace(machine, pe_mem_b_bytes=1 << 14, pe_sram_bytes=1 << 16)),
-    sizes=st.lists(st.integers(1, 60), min_size=3, max_size=5),
+    sizes=st.one_of(*(st.lists(st.integers(1, most), min_size=3, max_size=5) for most in (4, 60))),
     rule=st.sampled_from(SINGLE),
+    times=st.integers(2, 3),
 )
-def test_more_columns_never_slow_a_tick_down(machine: Machine, sizes: list[int], rule: str) -> None:
+@example(machine=TINY, sizes=[3, 1, 3], rule="sgd", times=2)  # on two cores with halves of it: 7 cycles more
+def test_more_columns_or_cores_never_slow_a_tick_down(
+    machine: Machine, sizes: list[int], rule: str, times: int
+) -> None:
     network = Network.mlp(*sizes)
     cycles = placed(network, machine, rule).steady.cycles
-    assert placed(network, replace(machine, pe_cols=2 * machine.pe_cols), rule).steady.cycles <= cycles
+    for more in ({"pe_cols": 2 * machine.pe_cols}, {"cores_per_row": times * machine.cores_per_row}):
+        assert placed(network, replace(machine, **more), rule).steady.cycles <= cycles
+
+
+def test_more_rows_may_slow_a_tiny_network_down() -> None:
+    """A beat has a word of each row, and sums are added over all of them: docs/machine.md has these figures."""
+    small = replace(TINY, pe_cols=1, fma_latency=1)
+    cycles = [
+        placed(Network.mlp(1, 1, 1), replace(small, pe_rows=rows, ring_words_per_cycle=links, **sram), "sgd").steady.cycles
+        for rows, links in ((2, 1), (2, 2), (4, 1), (4, 4))
+        for sram in ({"core_sram_words_per_cycle": links},)
+    ]
+    assert cycles == [68, 68, 78, 76]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    cores=st.integers(1, 4),
+    rows=st.sampled_from([1, 2]),
+    columns=st.sampled_from([1, 2]),
+    latency=st.integers(1, 8),
+    links=st.integers(1, 3),
+    panel=st.integers(2, 4),
+    layers=st.integers(1, 3),
+    rule=st.sampled_from(SINGLE),
+)
+def test_more_rows_and_as_much_wider_links_speed_up_what_fills_them(
+    cores: int, rows: int, columns: int, latency: int, links: int, panel: int, layers: int, rule: str
+) -> None:
+    """Layers of several outputs for each PE of the larger machine."""
+    machines = [
+        replace(
+            TINY,
+            cores_per_row=cores,
+            pe_rows=rows * times,
+            pe_cols=columns,
+            fma_latency=latency,
+            ring_words_per_cycle=links * times,
+            core_sram_words_per_cycle=links * times,
+            pe_mem_b_bytes=1 << 15,
+            pe_sram_bytes=1 << 18,
+        )
+        for times in (1, 2)
+    ]
+    width = panel * machines[1].pes
+    one, other = (placed(Network.mlp(width, *[width] * layers, 10), machine, rule) for machine in machines)
+    assert other.steady.cycles < one.steady.cycles
 
 
 def test_phases_by_hand() -> None:

@@ -26,7 +26,7 @@ def check_addresses(schedule: Schedule) -> None:
                 prefix = QUEUED.get(instruction.unit)
                 if prefix is None or not _names_memory(instruction, prefix):
                     continue
-                low, high = _reach(instruction, prefix, schedule, machine)
+                low, high = _reach(instruction, prefix, schedule)
                 if low < 0 or high >= words[prefix]:
                     where = f"core {members[number][0]}" if program.others else "every core"
                     wrong = low if low < 0 else high
@@ -43,7 +43,7 @@ def _names_memory(one: Instruction, prefix: str) -> bool:
     return prefix != "row" or fields["row_from"] == isa.FROM_SRAM or fields.get("row_to") == isa.TO_SRAM
 
 
-def _reach(one: Instruction, prefix: str, schedule: Schedule, machine: Machine) -> tuple[int, int]:
+def _reach(one: Instruction, prefix: str, schedule: Schedule) -> tuple[int, int]:
     """The lowest and the highest address of all issues in all ticks."""
     fields, name = dict(one.fields), f"{prefix}_address"
     low = high = fields.get(name, 0)
@@ -54,14 +54,14 @@ def _reach(one: Instruction, prefix: str, schedule: Schedule, machine: Machine) 
     if queue:
         register = schedule.queues[queue - 1]
         high += register.words * (register.slots - 1)
-    return low, high + _span(fields, prefix, machine) - 1
+    return low, high + _span(fields, prefix, schedule.machine, schedule.copies) - 1
 
 
-def _span(fields: dict[str, int], prefix: str, machine: Machine) -> int:
+def _span(fields: dict[str, int], prefix: str, machine: Machine, copies: int) -> int:
     """Words from the address on that the PEs of all cores reach."""
     mode, bits = fields.get(f"{prefix}_mode", isa.PLAIN), fields.get(f"{prefix}_bits", 0)
     if mode == isa.ROTATE_CORE:
-        return machine.cores
+        return machine.cores // copies
     spans = {isa.XOR_LANE: machine.pes_per_core, isa.XOR_ROW: machine.pe_rows, isa.XOR_COLUMN: machine.pe_cols}
     span = spans.get(mode, 1)
     return min(span, 1 << bits) if bits else span

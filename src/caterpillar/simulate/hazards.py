@@ -100,12 +100,13 @@ def walk_groups(
     *,
     warm: bool,
     sram_beats: int = 0,
+    copies: int = 1,
 ) -> Counters:
     """Check groups' micro-programs, given as stretches of control words, and count events on all cores. Raises Hazard.
 
     stretches: (groups, cycles, fields). members: the numbers of each group's cores.
     warm: another micro-program has run before, so latches and registers hold something (stale, but legal to read).
-    sram_beats: beats of core SRAM that may be named.
+    sram_beats: beats of core SRAM that may be named. copies: as Schedule has them.
     """
     sizes = np.array(
         [
@@ -118,7 +119,7 @@ def walk_groups(
             isa.sram_beat_cycles(machine),
             machine.pe_rows,
             machine.pe_cols,
-            machine.cores,
+            machine.cores // copies,
             isa.halves(machine),
             sram_beats,
         ],

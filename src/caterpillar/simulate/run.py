@@ -46,7 +46,8 @@ def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
     for program in {id(one): one for one in programs}.values():
         warm = program is not programs[0]
         words = _together(windows(one, schedule.queues) for one in program.groups)
-        counted = walk_groups(words, schedule.machine, members, warm=warm, sram_beats=schedule.sram_beats)
+        have = {"sram_beats": schedule.sram_beats, "copies": schedule.copies}
+        counted = walk_groups(words, schedule.machine, members, warm=warm, **have)
         total += counted * sum(one is program for one in programs)
     return schedule.cycles(samples), total + _arriving(schedule, samples)
 
@@ -149,7 +150,7 @@ class _State:
         self._group_of, self._number = np.zeros((2, machine.cores), np.int64)
         for group, some in enumerate(members):
             self._group_of[some], self._number[some] = group, np.arange(len(some))
-        self._ring = new_ring(members, machine.cores)
+        self._ring = new_ring(members, machine.cores, machine.cores // schedule.copies)
         self._cores, self._width = cores, -(-machine.pes_per_core * cores // 16) * 16
         self._operands = np.zeros((groups, PIPELINE + machine.fma_latency + 2, self._width), np.float32)
         self._operands[:, isa.ONE] = 1
@@ -175,7 +176,8 @@ class _State:
         bits = np.ascontiguousarray(matrix).view(np.uint16)[at.row, at.column]
         bits = np.where((at.row >= 0) & (at.column >= 0), bits, np.uint16(0))
         if at.streamed is None:
-            self._a[self._places(at.core, at.lane, at.word)] = bits
+            for first in range(0, self._machine.cores, self._machine.cores // self._schedule.copies):
+                self._a[self._places(at.core + first, at.lane, at.word)] = bits
             return
         core, lane, word, there = np.broadcast_arrays(at.core, at.lane, at.word, at.streamed)
         self._a[self._places(core[~there], lane[~there], word[~there])] = bits[~there]
