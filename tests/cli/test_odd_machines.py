@@ -6,7 +6,8 @@ RULES = (("sgd", 1), ("cp", 1), ("fa", 1), ("mbgd", 4), ("mbcp", 2), ("dfa", 2))
 COMMON = {"core_rows": 1, "cores_per_row": 2, "pe_rows": 2, "pe_cols": 2}
 MACHINES = {
     "columns": COMMON | {"core_rows": 2, "cores_per_row": 3, "pe_cols": 8, "fma_latency": 3},
-    "one PE": COMMON | {"cores_per_row": 1, "pe_rows": 1, "pe_cols": 1, "pe_mem_b_bytes": 8192, "pe_sram_bytes": 1 << 17},
+    "one PE": COMMON
+    | {"cores_per_row": 1, "pe_rows": 1, "pe_cols": 1, "pe_mem_b_bytes": 8192, "pe_sram_bytes": 1 << 17},
     "a column": COMMON | {"pe_rows": 32, "pe_cols": 1, "pe_registers": 32},
     "a row": COMMON | {"cores_per_row": 3, "pe_rows": 1, "pe_cols": 8, "fma_latency": 2, "pe_mem_b_bytes": 1024},
     "square": COMMON | {"cores_per_row": 3, "pe_rows": 4, "pe_cols": 4, "fma_latency": 5, "pe_registers": 16},

@@ -41,7 +41,7 @@ def test_a_register_that_leaves_the_memory_in_a_later_tick_is_refused(rule: Rule
     for number, queue in enumerate(schedule.queues):
         longer = replace(queue, slots=queue.slots + 10000)
         queues = (*schedule.queues[:number], longer, *schedule.queues[number + 1 :])
-        with pytest.raises(Hazard, match="is given address .*, outside its memory"):
+        with pytest.raises(Hazard, match=r"is given address .*, outside its memory"):
             count(replace(schedule, queues=queues), 4)
 
 

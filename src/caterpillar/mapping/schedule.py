@@ -85,8 +85,8 @@ class Schedule:
     inputs, where not every core has all. sram_beats: beats in use. scaled_lag: ticks after which a sample comes once
     more, times the learning rate, to the second half of those beats; 0: it does not. label_lag: ticks after which a
     batch's labels are wanted. arrival: the address register by which batches arrive in core SRAM; 0: always at beat 0.
-    streamed_weights: those that lie in core SRAM. copies: cores k, k + C / copies, ... of C hold and do the same, so that
-    to each the ring looks as if it had C / copies cores; the layout and the order are those of so many.
+    streamed_weights: those that lie in core SRAM. copies: cores k, k + C / copies, ... of C hold and do the same, so
+    that to each the ring looks as if it had C / copies cores; the layout and the order are those of so many.
     """
 
     network: Network

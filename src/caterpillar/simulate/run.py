@@ -127,7 +127,7 @@ def _check_shapes(
         raise SpecError(f"feedback must have the shapes {fixed}, got {given}")
     if inputs.shape != (len(labels), network.inputs):
         raise SpecError(f"inputs must have the shape ({len(labels)}, {network.inputs}), got {inputs.shape}")
-    if len(labels) and not (0 <= labels.min() and labels.max() < network.outputs):
+    if len(labels) and (labels.min() < 0 or labels.max() >= network.outputs):
         found = f"{labels.min()} to {labels.max()}"
         raise SpecError(f"labels must be in [0, {network.outputs - 1}], got {found}")
 
