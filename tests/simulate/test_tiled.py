@@ -16,7 +16,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.tiled import place_tiled
-from caterpillar.mapping.tiled.layout import WINDOW, Layout, make_layout
+from caterpillar.mapping.tiled.layout import WINDOW, Layout, first_at_once, make_layout
 from caterpillar.network import Network
 from caterpillar.rules import mbgd
 from caterpillar.simulate import count, simulate
@@ -42,7 +42,8 @@ MACHINES = st.builds(
 
 def streaming(machine: Machine, network: Network, batch: int, share: float) -> Machine:
     """With room in MEM A for a share of the weights only, beside all else."""
-    layout = make_layout(network, machine, batch, batch)
+    first = min(first_at_once(machine, batch), key=lambda n: n > machine.pe_registers)
+    layout = make_layout(network, machine, batch, batch, first)
     blocks = [(layer.positions * block.count) for layer in layout.layers for block in layer.blocks]
     at_once = max(layer.at_once for layer in layout.layers)
     window = max(2 * at_once * machine.pes_per_core, WINDOW * machine.pe_registers)
@@ -117,6 +118,19 @@ def test_where_weights_come_from_the_core_sram(sizes: tuple[int, ...], batch: in
     schedule = placed(network, streaming(machine, network, batch, 0.4), batch)
     assert any(streamed(schedule))
     assert not all(streamed(schedule))
+    agree(schedule, 2, 3)
+
+
+@pytest.mark.parametrize("batch", [2, 6])
+def test_where_a_tile_has_fewer_inputs_than_there_are_cores(batch: int) -> None:
+    machine = Machine(
+        name="t", cores_per_row=8, pe_rows=2, pe_cols=2, ring_words_per_cycle=2, pe_mem_b_bytes=1024, pe_registers=4
+    )
+    network = Network.mlp(45, 80, 66, 10)
+    schedule = placed(network, streaming(machine, network, batch, 0.4), batch)
+    assert isinstance(schedule.layout, Layout)
+    units = schedule.layout.samples * schedule.layout.layers[0].at_once
+    assert units < machine.cores == schedule.layout.slots
     agree(schedule, 2, 3)
 
 

@@ -7,7 +7,8 @@ in order. A panel's outputs are cut into **blocks** of R Q, and each block lies 
 position after position. The last layer is cut along its inputs and lies in MEM A.
 
 Layer 1's inputs are dealt to the cores: a **unit** is a word a lane of one position and sample. Sub-batches are worked
-off in turn; in one, unit number f = position x samples + sample lies in core f mod C.
+off in turn; of a tile of their positions, unit number f = position x samples + sample lies in core f mod C. Every core
+sends as many units round the ring: where a tile has fewer units than there are cores, the others' are of no use.
 
 No activation is copied to all cores but for the moment in which it is used, and errors take the place of activations.
 """
@@ -94,6 +95,11 @@ class Layout:
         return self.batch // self.samples
 
     @property
+    def slots(self) -> int:
+        """Units that come round the ring for a tile of layer 1 and a sub-batch."""
+        return max(self.layers[0].at_once * self.samples, self.machine.cores)
+
+    @property
     def streamed_weights(self) -> int:
         """Weights of the network that lie in core SRAM."""
         total, core = 0, np.arange(self.machine.cores).reshape(-1, 1)
@@ -143,8 +149,9 @@ class Layout:
         m, positions = self.machine, self.layers[0].positions
         part, within = divmod(sample, self.samples)
         beat = np.arange(positions * m.pe_cols)
-        unit = beat // m.pe_cols * self.samples + within
-        return unit % m.cores, (part * self.dealt + unit // m.cores) * m.pe_cols + beat % m.pe_cols
+        tile, unit = np.divmod(beat // m.pe_cols * self.samples + within, self.layers[0].at_once * self.samples)
+        number = part * self.dealt + tile * (self.slots // m.cores) + unit // m.cores
+        return unit % m.cores, number * m.pe_cols + beat % m.pe_cols
 
 
 def _input(core: np.ndarray, distance: np.ndarray | int, within: np.ndarray, panel: int, cores: int) -> np.ndarray:
@@ -152,10 +159,12 @@ def _input(core: np.ndarray, distance: np.ndarray | int, within: np.ndarray, pan
     return np.where(within < panel, (core + distance) % cores * panel + within, 1 << 40)
 
 
-def first_at_once(machine: Machine, samples: int) -> int:
-    """Positions of layer 1 in a block: their units fill all cores alike."""
+def first_at_once(machine: Machine, samples: int) -> Iterator[int]:
+    """Positions of layer 1 in a tile: their units fill all cores alike; or, if these are many, an equal part of them."""
     step = machine.cores // gcd(machine.cores, samples)
-    return step * max(1, MOST_POSITIONS // step)
+    yield step * max(1, MOST_POSITIONS // step)
+    if step > MOST_POSITIONS:
+        yield from (n for n in range(MOST_POSITIONS, 0, -1) if machine.cores % (n * samples) == 0)
 
 
 def sub_batches(machine: Machine, batch: int) -> Iterator[int]:
@@ -163,14 +172,17 @@ def sub_batches(machine: Machine, batch: int) -> Iterator[int]:
     return (n for n in range(batch, 0, -1) if batch % n == 0 and n * machine.pe_cols <= FIFO_BEATS)
 
 
-def make_layout(network: Network, machine: Machine, batch: int, samples: int) -> Layout:
-    """The placement of a network of at least two layers; it may exceed the memories. MEM B's use is left at 0 words."""
+def make_layout(network: Network, machine: Machine, batch: int, samples: int, first: int) -> Layout:
+    """The placement of a network of at least two layers, `first` positions of layer 1 in a tile.
+
+    It may exceed the memories. MEM B's use is left at 0 words.
+    """
     lanes, cores, hidden = machine.pes_per_core, machine.cores, network.layers[:-1]
     panels = [-(-layer.outputs // cores) for layer in hidden]
     owns = [-(-panel // lanes) for panel in panels]
     positions = [-(-network.inputs // lanes), *(own * cores for own in owns[:-1])]
     ring = max(n for n in range(1, MOST_POSITIONS + 1) if cores % n == 0)
-    at_once = [first_at_once(machine, samples), *(ring for _ in hidden[1:])]
+    at_once = [first, *(ring for _ in hidden[1:])]
     address = 0
 
     def take(words: int) -> int:
@@ -181,11 +193,11 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int) ->
     own = (0, *(take(words * batch) for words in owns))
     last = _last(network, machine, batch, owns[-1], own[-1], take)
     sizes = [
-        positions[layer] * min(lanes, panel - first)
+        positions[layer] * min(lanes, panel - output)
         for layer, panel in enumerate(panels)
-        for first in range(0, panel, lanes)
+        for output in range(0, panel, lanes)
     ]
-    dealt = -(-positions[0] // at_once[0]) * at_once[0] * samples // cores
+    dealt = -(-positions[0] // first) * -(-first * samples // cores)
     window_words = 0
     if address + sum(sizes) > machine.pe_sram_words:
         window_words = max(2 * max(at_once) * min(lanes, max(panels)), WINDOW * machine.pe_registers)
@@ -194,12 +206,12 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int) ->
     beyond, layers, number = 2 * dealt * (batch // samples), list[TiledLayer](), 0
     for index, layer in enumerate(hidden):
         blocks: list[Block] = []
-        for first in range(0, panels[index], lanes):
+        for output in range(0, panels[index], lanes):
             streamed = not resident[number]
             at = beyond if streamed else take(sizes[number])
             beyond += sizes[number] * streamed
-            count = min(lanes, panels[index] - first)
-            blocks.append(Block(first=first, count=count, streamed=streamed, address=at))
+            count = min(lanes, panels[index] - output)
+            blocks.append(Block(first=output, count=count, streamed=streamed, address=at))
             number += 1
         layers.append(
             TiledLayer(

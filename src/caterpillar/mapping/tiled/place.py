@@ -13,7 +13,7 @@ from caterpillar.mapping.room import MEM_A, MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.tiled.backward import backward_pass
 from caterpillar.mapping.tiled.forward import forward_pass, forward_rooms
-from caterpillar.mapping.tiled.layout import Layout, TiledLayer, make_layout, sub_batches
+from caterpillar.mapping.tiled.layout import Layout, TiledLayer, first_at_once, make_layout, sub_batches
 from caterpillar.mapping.tiled.rooms import backward_rooms, pieces
 from caterpillar.network import Network
 from caterpillar.numerics import GemvOrder, Order, Visits
@@ -42,8 +42,8 @@ def place_tiled(program: Program, machine: Machine) -> Schedule | Infeasible:
 def _layouts(network: Network, machine: Machine, batch: int) -> tuple[list[Layout], Infeasible | None]:
     """Those that fit, the greatest sub-batches first; what the one that is shortest by least is short of."""
     fitting, missing = list[Layout](), list[Infeasible]()
-    for samples in sub_batches(machine, batch):
-        layout = make_layout(network, machine, batch, samples)
+    for samples, first in ((n, first) for n in sub_batches(machine, batch) for first in first_at_once(machine, n)):
+        layout = make_layout(network, machine, batch, samples, first)
         layout = replace(layout, mem_b_words=_mem_b_words(layout))
         short = _too_small(layout)
         if short:

@@ -42,7 +42,7 @@ def backward_rooms(layout: Layout, index: int, pieces: int) -> Rooms:
     batch = layout.batch
     if index == 1:
         outputs = max(kind.outputs for _, kind, _ in first_shapes(layout))
-        rooms, sizes = 2, (0, 2 * layout.layers[0].at_once * batch, 0, 2 * outputs, 1)
+        rooms, sizes = 2, (0, 2 * layout.slots * layout.parts, 0, 2 * outputs, 1)
     else:
         kinds = [kind for _, kind in shapes(layout, index, pieces)]
         positions, outputs = max(kind.positions for kind in kinds), max(kind.outputs for kind in kinds)

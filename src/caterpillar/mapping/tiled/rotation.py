@@ -40,18 +40,18 @@ class Rotation(Turns):
     def _units(self, tile: int, count: int, earliest: int, before: int) -> int:
         """Layer 1's inputs of `count` tiles from `tile` on, of all samples; returns when those of a tile are there."""
         p, m, layout = self.p, self.m, self.layout
-        size, sigma = self.layer.at_once, spacing(m, sram=True, ring=True)
+        slots, sigma = layout.slots, spacing(m, sram=True, ring=True)
         if count < 1:
             return earliest
         ready, length, turns = earliest, latched(m, sigma), loop(count, self.period)
         needs = [*beats(m, 0, sram=True, ring="down"), *taken(m, 0, sigma, "b")]
         for part in range(layout.parts):
-            for slot in range(size * layout.samples):
+            for slot in range(slots):
                 at = p.place(needs, [turns], ready, before=before - length - 1)
                 deal(p, layout, at, turns, part=part, tile=tile, slot=slot)
-                distance, within = slot % m.cores, part * size * layout.samples + slot
+                distance, within = slot % m.cores, part * slots + slot
                 for room, later, some in self._parities(tile - self.tile, count):
-                    to = self.rooms.inputs + room * size * self.batch + within - distance
+                    to = self.rooms.inputs + room * slots * layout.parts + within - distance
                     p.memory_b(WRITE, at + length + later, [some], to, ROW, mode=ROTATE_CORE, offset=distance)
                 ready = at + m.pe_cols * sigma
         return ready + length

@@ -59,8 +59,8 @@ class Streams(Turns):
             ready, gone = self.main + run.start + number * run.group - self._before(run, number), 0
             for v, done in enumerate(kept):
                 ready = self._bring(part, run, number, v, ready)
-                gone = self._leave(part, run, number, v, max(gone, done[number]))
-            end = max(end, gone)
+                gone = self._leave(part, run, number, v, max(gone, done[number] + 2))
+            end = max(end, gone + 1)
         return end + (self.turns - 1) * self.period
 
     def _beat(self, part: Part, run: Run, number: int, v: int) -> tuple[int, Loop]:
@@ -84,10 +84,13 @@ class Streams(Turns):
         return at + m.pe_cols * sigma
 
     def _leave(self, part: Part, run: Run, number: int, v: int, earliest: int) -> int:
-        """A new weight from MEM A by way of MEM B to the core SRAM, a beat whenever the row buses are free."""
+        """A new weight from MEM A by way of MEM B to the core SRAM, a beat whenever the row buses are free.
+
+        earliest: of its way out of MEM B; the next weight's may be as early as this one's last beat, which is returned.
+        """
         p, m, outer = self.p, self.m, [self._turns()]
         before = self.main + run.start + (number + 1) * run.group + self._after(run, number)
-        read, cycles = send(p, m, outer, earliest + 2, before, sram=True)
+        read, cycles = send(p, m, outer, earliest, before, sram=True)
         for later, address, some in self._weight(part, run, number, v):
             p.memory_a(READ, read + later - 2, some, address, MEM_A)
         p.memory_b(WRITE, read - 1, outer, self.rooms.leaving, MEM_A)
@@ -96,7 +99,7 @@ class Streams(Turns):
         for column, cycle in enumerate(cycles):
             each = {"row_column": column, "row_slot": SENT, "row_to": TO_SRAM, "row_address": beat + column}
             p.issue("row_bus", cycle, [turns], row_from=FROM_PE, **each)
-        return cycles[-1] + 1
+        return cycles[-1]
 
     def _before(self, run: Run, number: int) -> int:
         """Cycles of the two groups before one of a run."""

@@ -50,14 +50,14 @@ class Turns:
         """Loops over samples that step the address of an input, and what a position adds to it."""
         if self.errors:
             return [loop(self.batch, run.sample, address=1)], self.batch
-        many, size = self.layout.samples, self.layer.at_once
-        outer = loop(self.layout.parts, many * run.sample, address=size * many)
+        many = self.layout.samples
+        outer = loop(self.layout.parts, many * run.sample, address=self.layout.slots)
         return [outer, loop(many, run.sample, address=1)], many
 
     def _input(self, part: Part, room: int) -> int:
         """Where a part's inputs begin in MEM B."""
         if not self.errors:
-            return self.rooms.inputs + room * self.layer.at_once * self.batch
+            return self.rooms.inputs + room * self.layout.slots * self.layout.parts
         own = self.layout.layers[self.index - 2].own
         return self.rooms.inputs + (room * own + part.first) * self.batch
 

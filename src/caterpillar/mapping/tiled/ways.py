@@ -88,7 +88,7 @@ def deal(p: Plan, layout: Layout, at: int, turns: Loop, *, part: int, tile: int,
         loops = [turns, loop(m.pe_cols, sigma, row_to=1)]
         p.issue("row_bus", at, loops, row_from=FROM_DOWN, row_to=0, **send)
         return
-    units = layout.layers[0].at_once * layout.samples // m.cores
+    units = layout.slots // m.cores
     beat = (part * layout.dealt + tile * units + number) * m.pe_cols
     loops = [loop(turns.count, turns.period, row_address=units * m.pe_cols)]
     loops += [loop(m.pe_cols, sigma, row_to=1, row_address=1)]
