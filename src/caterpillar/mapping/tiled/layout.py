@@ -160,7 +160,7 @@ def _input(core: np.ndarray, distance: np.ndarray | int, within: np.ndarray, pan
 
 
 def first_at_once(machine: Machine, samples: int) -> Iterator[int]:
-    """Positions of layer 1 in a tile: their units fill all cores alike; or, if these are many, an equal part of them."""
+    """Positions of layer 1 in a tile: their units fill all cores alike; or, if these are many, an equal part."""
     step = machine.cores // gcd(machine.cores, samples)
     yield step * max(1, MOST_POSITIONS // step)
     if step > MOST_POSITIONS:
