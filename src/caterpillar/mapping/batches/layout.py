@@ -65,7 +65,7 @@ class Layout:
     wanted any more. gradient: of the last layer. fixed[l]: B_l, None where the rule has none. direct: whether B_l takes
     the output errors to layer l (dfa). delay[l]: ticks from layer l's forward to its update. registers: of activations,
     errors and inputs of layer l, the address register if they wait; activations of layer 0 lie in core SRAM. queues:
-    the address registers.
+    the address registers. kept: where the output errors are left, each in one lane, a word a sample; None: nowhere.
     """
 
     machine: Machine
@@ -83,6 +83,7 @@ class Layout:
     shared: bool
     mem_a_words: int
     mem_b_words: int
+    kept: int | None = None
 
     @property
     def width(self) -> int:
@@ -186,7 +187,7 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
         mem_b_words=0,
     )
     layers = _layers(network, draft)
-    depth, a = len(layers), _Regions(layers[-1].address + layers[-1].positions * layers[-1].padded)
+    depth, a = len(layers), Regions(layers[-1].address + layers[-1].positions * layers[-1].padded)
     fixed = tuple(a.take(words) if words else None for words in _fixed_words(layers, rule))
     delay = (0, *(2 * (depth - index) if rule == "mbcp" else 0 for index in range(1, depth + 1)))
     if delay[1]:
@@ -215,7 +216,7 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
     )
 
 
-class _Regions:
+class Regions:
     """Hands out MEM A's words, and address registers for what waits in several stretches."""
 
     def __init__(self, end: int) -> None:
@@ -242,7 +243,7 @@ class _Regions:
 
 
 def _inputs(
-    a: _Regions, layers: tuple[LayerLayout, ...], batch: int, delay: tuple[int, ...], wanted: list[int], end: int
+    a: Regions, layers: tuple[LayerLayout, ...], batch: int, delay: tuple[int, ...], wanted: list[int], end: int
 ) -> tuple[list[int], bool]:
     """Where the gathered inputs of layers 1 .. L - 1 lie, in MEM A's words before `end`; whether they share one room.
 

@@ -260,7 +260,7 @@ class _Round:
             for sample in range(samples):
                 at = p.free_in([("mem_a", 0, []), ("mem_b", 1, [])], [], ready)
                 source = layout.own[self.index - 1] + i * layout.batch + self.part * samples + sample
-                p.memory_a(READ, at, [], source, MEM_A)
+                p.memory_a(READ, at, [], source, MEM_A, **layout.past(self.index - 1, 0))
                 p.memory_b(WRITE, at + 1, [], self.rooms.stage + i * samples + sample, MEM_A)
                 ready = at + 1
         return ready + 1
@@ -290,7 +290,7 @@ class _Round:
             p.memory_b(WRITE, when, [turns], to, ROW, mode=mode, offset=offset)
         if first:
             turns = loop(count, self.period)
-            deal(p, self.layout, at + 1, turns, part=self.part, tile=tile, slot=slot)
+            deal(p, self.layout, at + 1, turns, part=self.part, tile=tile, slot=slot, ago=0)
         else:
             self._passed_on(tile, count, slot, at, sigma)
         return at + m.pe_cols * sigma
@@ -348,5 +348,5 @@ class _Round:
         if written - at + self.latency > rounds.period:
             raise NoRoom("a register is wanted too early")
         to = self.layout.own[self.index] + self.number * self.layout.batch + self.part * self.samples
-        p.a(WRITE, written, rounds, to, REGISTER, step=1)
+        p.a(WRITE, written, rounds, to, REGISTER, step=1, **self.layout.past(self.index, 0))
         return written + 1 + (rounds.count - 1) * rounds.period

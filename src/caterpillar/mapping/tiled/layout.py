@@ -11,11 +11,15 @@ off in turn; of a tile of their positions, unit number f = position x samples + 
 sends as many units round the ring: where a tile has fewer units than there are cores, the others' are of no use.
 
 No activation is copied to all cores but for the moment in which it is used, and errors take the place of activations.
+In direct feedback alignment the output errors are kept, so that a layer's errors can be made when its activations are
+not wanted any more; row j of B_l lies in the lane that own output j belongs to.
+
+In continuous propagation layer l is updated with the batch of delay[l] = 2 (L - l) ticks before, as in `batches`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import gcd
 
@@ -24,8 +28,8 @@ import numpy as np
 from caterpillar.machine import Machine
 from caterpillar.mapping.batches.layout import LayerLayout as LastLayer
 from caterpillar.mapping.batches.layout import Layout as LastLayout
-from caterpillar.mapping.batches.layout import up
-from caterpillar.mapping.isa import FIFO_BEATS, accumulators
+from caterpillar.mapping.batches.layout import Regions, up
+from caterpillar.mapping.isa import FIFO_BEATS, Queue, accumulators
 from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
 
@@ -68,7 +72,10 @@ class Layout:
 
     samples: of a sub-batch. own[l]: activations, then errors, of hidden layer l, own positions by samples. window:
     where tiles that come from the core SRAM are used. dealt: units of a sub-batch in a core, rounded up to blocks.
-    sram_words: of the core SRAM, in words a lane, from the inputs on; those of two batches come first.
+    fixed[l]: B_l, one own position after the other, in direct feedback alignment. delay[l]: ticks from layer l's
+    forward to its update. registers[l]: the address register of layer l's own words, of layer 0 that of the inputs; 0:
+    they do not wait. sram_words: of the core SRAM, in words a lane, from the inputs on; those of two batches, and of
+    all that wait, come first.
     """
 
     machine: Machine
@@ -80,6 +87,10 @@ class Layout:
     window: int
     window_words: int
     dealt: int
+    fixed: tuple[int, ...]
+    delay: tuple[int, ...]
+    registers: tuple[int, ...]
+    queues: tuple[Queue, ...]
     mem_a_words: int
     mem_b_words: int
     sram_words: int
@@ -93,6 +104,16 @@ class Layout:
     def parts(self) -> int:
         """Sub-batches."""
         return self.batch // self.samples
+
+    @property
+    def direct(self) -> bool:
+        """Whether the output errors go straight to each hidden layer."""
+        return self.last.direct
+
+    def past(self, index: int, ticks: int) -> dict[str, int]:
+        """How a memory's address is moved to what the batch of some ticks ago left of layer `index`, 0 the inputs."""
+        register = self.registers[index]
+        return {"queue": register, "lag": -ticks % self.queues[register - 1].slots} if register else {}
 
     @property
     def slots(self) -> int:
@@ -141,8 +162,18 @@ class Layout:
         return Places(core, lane, layer.address + i * layer.padded + j, row, j + 0 * core)
 
     def feedback_places(self, index: int) -> Places:
-        """No rule placed here has feedback."""
-        raise NotImplementedError
+        """MEM A's words of B_index: (cores, lanes, own positions, outputs of the network)."""
+        layer, outputs = self.layers[index - 1], self.last.layers[-1].outputs
+        core, lane = np.arange(self.machine.cores).reshape(-1, 1, 1, 1), np.arange(self.lanes).reshape(-1, 1, 1)
+        i, j = np.arange(layer.own).reshape(-1, 1), np.arange(outputs)
+        row = _input(core, 0, i * self.lanes + lane, layer.panel, self.machine.cores)
+        row = np.where(row < layer.outputs, row, -1)
+        return Places(core, lane, self.fixed[index] + i * self.fixed_words(index) + j, row, j + 0 * core)
+
+    def fixed_words(self, index: int) -> int:
+        """Words from one own position's row of B_index to the next one's."""
+        last = self.last.layers[-1]
+        return last.padded if index == len(self.layers) else last.outputs
 
     def input_beats(self, sample: int) -> tuple[np.ndarray, np.ndarray]:
         """The core, and the beat of its SRAM, of each beat of a sample's inputs."""
@@ -172,7 +203,7 @@ def sub_batches(machine: Machine, batch: int) -> Iterator[int]:
     return (n for n in range(batch, 0, -1) if batch % n == 0 and n * machine.pe_cols <= FIFO_BEATS)
 
 
-def make_layout(network: Network, machine: Machine, batch: int, samples: int, first: int) -> Layout:
+def make_layout(network: Network, machine: Machine, rule: str, batch: int, samples: int, first: int) -> Layout:
     """The placement of a network of at least two layers, `first` positions of layer 1 in a tile.
 
     It may exceed the memories. MEM B's use is left at 0 words.
@@ -183,32 +214,30 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, fi
     positions = [-(-network.inputs // lanes), *(own * cores for own in owns[:-1])]
     ring = max(n for n in range(1, MOST_POSITIONS + 1) if cores % n == 0)
     at_once = [first, *(ring for _ in hidden[1:])]
-    address = 0
-
-    def take(words: int) -> int:
-        nonlocal address
-        address += words
-        return address - words
-
-    own = (0, *(take(words * batch) for words in owns))
-    last = _last(network, machine, batch, owns[-1], own[-1], take)
+    a, depth, parts = Regions(0), network.depth, batch // samples
+    delay = (0, *(2 * (depth - index) if rule == "mbcp" else 0 for index in range(1, depth + 1)))
+    dealt = -(-positions[0] // first) * -(-first * samples // cores)
+    if delay[1]:
+        a.wait("activations", 0, dealt * parts * machine.pe_cols, delay[1] + 2)  # one arrives meanwhile
+    own = (0, *(a.hold("activations", layer, words * batch, delay[layer]) for layer, words in enumerate(owns, 1)))
+    fixed = _fixed(network, machine, owns, a) if rule == "dfa" else ()
+    last = _last(network, machine, batch, owns[-1], own[-1], a, fixed)
     sizes = [
         positions[layer] * min(lanes, panel - output)
         for layer, panel in enumerate(panels)
         for output in range(0, panel, lanes)
     ]
-    dealt = -(-positions[0] // first) * -(-first * samples // cores)
     window_words = 0
-    if address + sum(sizes) > machine.pe_sram_words:
+    if a.end + sum(sizes) > machine.pe_sram_words:
         window_words = max(2 * max(at_once) * min(lanes, max(panels)), WINDOW * machine.pe_registers)
-    window = take(window_words)
-    resident = _fill(sizes, machine.pe_sram_words - address)
-    beyond, layers, number = 2 * dealt * (batch // samples), list[TiledLayer](), 0
+    window = a.take(window_words)
+    resident = _fill(sizes, machine.pe_sram_words - a.end)
+    beyond, layers, number = (delay[1] + 2) * dealt * parts, list[TiledLayer](), 0
     for index, layer in enumerate(hidden):
         blocks: list[Block] = []
         for output in range(0, panels[index], lanes):
             streamed = not resident[number]
-            at = beyond if streamed else take(sizes[number])
+            at = beyond if streamed else a.take(sizes[number])
             beyond += sizes[number] * streamed
             count = min(lanes, panels[index] - output)
             blocks.append(Block(first=output, count=count, streamed=streamed, address=at))
@@ -234,18 +263,35 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, fi
         window=window,
         window_words=window_words,
         dealt=dealt,
-        mem_a_words=address,
+        fixed=fixed,
+        delay=delay,
+        registers=tuple(a.registers.get(("activations", layer), 0) for layer in range(depth)),
+        queues=tuple(a.queues),
+        mem_a_words=a.end,
         mem_b_words=0,
         sram_words=beyond,
     )
 
 
+def _padded(network: Network, machine: Machine) -> int:
+    """Outputs of the network in whole beats and blocks."""
+    return up(network.outputs, max(machine.pe_rows, accumulators(machine) // 2))
+
+
+def _fixed(network: Network, machine: Machine, owns: list[int], a: Regions) -> tuple[int, ...]:
+    """Where B_l of direct feedback alignment lie, from layer 0 on, which has none."""
+    return (0, *(a.take(own * network.outputs) for own in owns[:-1]), a.take(owns[-1] * _padded(network, machine)))
+
+
 def _last(
-    network: Network, machine: Machine, batch: int, own: int, errors: int, take: Callable[[int], int]
+    network: Network, machine: Machine, batch: int, own: int, errors: int, a: Regions, fixed: tuple[int, ...]
 ) -> LastLayout:
-    """The last layer as `batches` works it off: weights and gradient in MEM A, errors in place of activations."""
-    layer, lanes = network.layers[-1], machine.pes_per_core
-    padded = up(layer.outputs, max(machine.pe_rows, accumulators(machine) // 2))
+    """The last layer as `batches` works it off: weights and gradient in MEM A, errors in place of activations.
+
+    fixed: where B_l lie, if errors go through them.
+    """
+    layer, lanes, held = network.layers[-1], machine.pes_per_core, ("activations", network.depth - 1)
+    padded = _padded(network, machine)
     beats = padded // machine.pe_rows
     placed = LastLayer(
         inputs=layer.inputs,
@@ -256,7 +302,7 @@ def _last(
         own=-(-beats * machine.pe_rows // lanes),
         positions=own,
         rooms=own,
-        address=take(own * padded),
+        address=a.take(own * padded),
     )
     return LastLayout(
         machine=machine,
@@ -265,15 +311,16 @@ def _last(
         activations=(0, errors),
         errors=(0, errors),
         inputs=(),
-        gradient=take(own * padded),
-        fixed=(None, None, None),
-        direct=False,
+        gradient=a.take(own * padded),
+        fixed=(None, fixed[-1] if fixed else None, None),
+        direct=bool(fixed),
         delay=(0, 0, 0),
-        registers={},
-        queues=(),
+        registers={(what, 1): a.registers[held] for what in ("activations", "errors")} if held in a.registers else {},
+        queues=tuple(a.queues),
         shared=False,
         mem_a_words=0,
         mem_b_words=0,
+        kept=a.take(-(-layer.outputs // lanes) * batch) if fixed else None,
     )
 
 

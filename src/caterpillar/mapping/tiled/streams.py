@@ -44,7 +44,8 @@ class Streams(Turns):
         begins = self.main + run.start + number * run.group
         earliest = begins - run.sample - kind.pace - run.outputs - 2
         at = p.place(needs, [*outer, every], earliest, before=begins - 4)
-        p.memory_a(READ, at, [*outer, loop(self.batch, run.sample, address=1)], own, MEM_A)
+        past = self.layout.past(self.index, self.ago)
+        p.memory_a(READ, at, [*outer, loop(self.batch, run.sample, address=1)], own, MEM_A, **past)
         along = [self._turns(), loop(groups.count, groups.period, row_column=1), every]
         p.issue("row_bus", at + 1, along, row_from=FROM_PE, row_column=column, row_slot=MEM_A, row_to=ALL_COLUMNS)
         columns = [*outer, every, loop(run.outputs, pace, column_row=1)]
