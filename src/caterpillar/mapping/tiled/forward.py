@@ -282,12 +282,16 @@ class _Round:
         needs = [*beats(m, 1, sram=first, ring="down"), *taken(m, 1, sigma, "b")]
         needs += sending(m, sigma) if not first and slot < self.samples else []  # others are never the core's own
         at = p.place(needs, [loop(count, self.period)], earliest, before=before)
-        offset = slot % m.cores if first else 0
         for room, this, turns in self._parities(tile, count):
-            to = self.rooms.inputs + room * self.slots + slot - offset
+            to = self.rooms.inputs + room * self.slots + slot
             when = at + 1 + latched(m, sigma) + (this - tile) * self.period
-            mode = ROTATE_CORE if first else 0
-            p.memory_b(WRITE, when, [turns], to, ROW, mode=mode, offset=offset)
+            if first:
+                distance = slot % m.cores
+                along = loop(turns.count, turns.period, offset=self.layout.offset(turns.period // self.period, 0))
+                offset = self.layout.offset(this, distance)
+                p.memory_b(WRITE, when, [along], to - distance, ROW, mode=ROTATE_CORE, offset=offset)
+            else:
+                p.memory_b(WRITE, when, [turns], to, ROW)
         if first:
             turns = loop(count, self.period)
             deal(p, self.layout, at + 1, turns, part=self.part, tile=tile, slot=slot, ago=0)

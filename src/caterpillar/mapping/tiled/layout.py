@@ -8,7 +8,8 @@ position after position. The last layer is cut along its inputs and lies in MEM 
 
 Layer 1's inputs are dealt to the cores: a **unit** is a word a lane of one position and sample. Sub-batches are worked
 off in turn; of a tile of their positions, unit number f = position x samples + sample lies in core f mod C. Every core
-sends as many units round the ring: where a tile has fewer units than there are cores, the others' are of no use.
+sends as many units round the ring. Where a tile has fewer units than there are cores, the next tiles' lie in the others
+at the same beats, and all of them go round for each of these tiles.
 
 No activation is copied to all cores but for the moment in which it is used, and errors take the place of activations.
 In direct feedback alignment the output errors are kept, so that a layer's errors can be made when its activations are
@@ -116,9 +117,18 @@ class Layout:
         return {"queue": register, "lag": -ticks % self.queues[register - 1].slots} if register else {}
 
     @property
+    def units(self) -> int:
+        """Of a tile of layer 1 and a sub-batch."""
+        return self.layers[0].at_once * self.samples
+
+    @property
     def slots(self) -> int:
         """Units that come round the ring for a tile of layer 1 and a sub-batch."""
-        return max(self.layers[0].at_once * self.samples, self.machine.cores)
+        return max(self.units, self.machine.cores)
+
+    def offset(self, tile: int, distance: int) -> int:
+        """What takes a core's number, modulo the cores, to the place in its tile of a unit from a core so far away."""
+        return (distance - tile * self.units) % self.machine.cores
 
     @property
     def streamed_weights(self) -> int:
@@ -180,8 +190,10 @@ class Layout:
         m, positions = self.machine, self.layers[0].positions
         part, within = divmod(sample, self.samples)
         beat = np.arange(positions * m.pe_cols)
-        tile, unit = np.divmod(beat // m.pe_cols * self.samples + within, self.layers[0].at_once * self.samples)
-        number = part * self.dealt + tile * (self.slots // m.cores) + unit // m.cores
+        tile, unit = np.divmod(beat // m.pe_cols * self.samples + within, self.units)
+        turn, share = np.divmod(tile, self.slots // self.units)
+        unit += share * self.units
+        number = part * self.dealt + turn * (self.slots // m.cores) + unit // m.cores
         return unit % m.cores, number * m.pe_cols + beat % m.pe_cols
 
 
@@ -216,7 +228,8 @@ def make_layout(network: Network, machine: Machine, rule: str, batch: int, sampl
     at_once = [first, *(ring for _ in hidden[1:])]
     a, depth, parts = Regions(0), network.depth, batch // samples
     delay = (0, *(2 * (depth - index) if rule == "mbcp" else 0 for index in range(1, depth + 1)))
-    dealt = -(-positions[0] // first) * -(-first * samples // cores)
+    tiles, units = -(-positions[0] // first), first * samples
+    dealt = -(-tiles * units // max(units, cores)) * max(units, cores) // cores
     if delay[1]:
         a.wait("activations", 0, dealt * parts * machine.pe_cols, delay[1] + 2)  # one arrives meanwhile
     own = (0, *(a.hold("activations", layer, words * batch, delay[layer]) for layer, words in enumerate(owns, 1)))

@@ -52,7 +52,9 @@ class Rotation(Turns):
                 distance, within = slot % m.cores, part * slots + slot
                 for room, later, some in self._parities(tile - self.tile, count):
                     to = self.rooms.inputs + room * slots * layout.parts + within - distance
-                    p.memory_b(WRITE, at + length + later, [some], to, ROW, mode=ROTATE_CORE, offset=distance)
+                    offset = layout.offset(tile + later // self.period, distance)
+                    along = loop(some.count, some.period, offset=layout.offset(some.period // self.period, 0))
+                    p.memory_b(WRITE, at + length + later, [along], to, ROW, mode=ROTATE_CORE, offset=offset)
                 ready = at + m.pe_cols * sigma
         return ready + length
 
