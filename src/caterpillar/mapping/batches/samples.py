@@ -244,7 +244,9 @@ class Samples:
     def _keep(self, ready: int) -> int:
         """Each lane takes one of the output errors, or as many as there are positions of them, to MEM A."""
         p, layout, lanes, end = self.p, self.layout, self.layout.machine.pes_per_core, ready
-        for position in range(-(-layout.layers[-1].outputs // lanes) if layout.kept is not None else 0):
+        if layout.kept is None:
+            return ready
+        for position in range(-(-layout.layers[-1].outputs // lanes)):
             at = p.free_from([("mem_b", -1, []), ("sent", -1, []), ("mem_a", 0, [])], self.rounds, end + 1)
             read = {"mode": XOR_LANE, "offset": position * lanes}
             p.b(READ, at - 1, self.rounds, self.rooms.errors, SENT, **read, **self.moves)

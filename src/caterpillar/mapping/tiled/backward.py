@@ -65,7 +65,7 @@ def _sweep(
         pause = 0
         for _ in range(PAUSES):
             p.restore(before)
-            sweep = _Sweep(p, layout, index, start, shaped, turns, tile, pause)
+            sweep = Sweep(p, layout, index, start, shaped, turns, tile, pause)
             if best and sweep.period >= shortest:
                 break
             try:
@@ -84,8 +84,11 @@ def _sweep(
     return end
 
 
-class _Sweep(Streams, Rotation):
+class Sweep(Streams, Rotation):
+    """All of the pass."""
+
     def emit(self) -> int:
+        """Issue it all; returns when all is done."""
         with self.p.account("collective"):
             ready = self._own() if self.ring else self._units(self.tile, 1, self.start, self.start + (1 << 14))
         longest = max(run.sample + part.shape.pace for part in self.parts for run in part.runs)

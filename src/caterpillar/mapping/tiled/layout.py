@@ -20,16 +20,16 @@ In continuous propagation layer l is updated with the batch of delay[l] = 2 (L -
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import gcd
 
 import numpy as np
 
 from caterpillar.machine import Machine
+from caterpillar.mapping.batches.layout import Held, Regions, up
 from caterpillar.mapping.batches.layout import LayerLayout as LastLayer
 from caterpillar.mapping.batches.layout import Layout as LastLayout
-from caterpillar.mapping.batches.layout import Regions, up
 from caterpillar.mapping.isa import FIFO_BEATS, Queue, accumulators
 from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
@@ -233,8 +233,12 @@ def make_layout(network: Network, machine: Machine, rule: str, batch: int, sampl
     if delay[1]:
         a.wait("activations", 0, dealt * parts * machine.pe_cols, delay[1] + 2)  # one arrives meanwhile
     own = (0, *(a.hold("activations", layer, words * batch, delay[layer]) for layer, words in enumerate(owns, 1)))
-    fixed = _fixed(network, machine, owns, a) if rule == "dfa" else ()
-    last = _last(network, machine, batch, owns[-1], own[-1], a, fixed)
+    last = last_layout(network, machine, batch, owns[-1], a.take, own[-1])
+    fixed, last = _direct(network, owns, last, a) if rule == "dfa" else ((), last)
+    registers = tuple(a.registers.get(("activations", layer), 0) for layer in range(depth))
+    if registers[-1]:
+        waits: dict[tuple[Held, int], int] = {("activations", 1): registers[-1], ("errors", 1): registers[-1]}
+        last = replace(last, registers=waits, queues=tuple(a.queues))
     sizes = [
         positions[layer] * min(lanes, panel - output)
         for layer, panel in enumerate(panels)
@@ -278,7 +282,7 @@ def make_layout(network: Network, machine: Machine, rule: str, batch: int, sampl
         dealt=dealt,
         fixed=fixed,
         delay=delay,
-        registers=tuple(a.registers.get(("activations", layer), 0) for layer in range(depth)),
+        registers=registers,
         queues=tuple(a.queues),
         mem_a_words=a.end,
         mem_b_words=0,
@@ -286,25 +290,20 @@ def make_layout(network: Network, machine: Machine, rule: str, batch: int, sampl
     )
 
 
-def _padded(network: Network, machine: Machine) -> int:
-    """Outputs of the network in whole beats and blocks."""
-    return up(network.outputs, max(machine.pe_rows, accumulators(machine) // 2))
+def _direct(network: Network, owns: list[int], last: LastLayout, a: Regions) -> tuple[tuple[int, ...], LastLayout]:
+    """Where B_l lie, from layer 0 on, which has none; and the last layer, whose errors are kept and go through them."""
+    layer, lanes = last.layers[-1], last.machine.pes_per_core
+    fixed = (0, *(a.take(own * network.outputs) for own in owns[:-1]), a.take(owns[-1] * layer.padded))
+    kept = a.take(-(-network.outputs // lanes) * last.batch)
+    return fixed, replace(last, fixed=(None, fixed[-1], None), direct=True, kept=kept)
 
 
-def _fixed(network: Network, machine: Machine, owns: list[int], a: Regions) -> tuple[int, ...]:
-    """Where B_l of direct feedback alignment lie, from layer 0 on, which has none."""
-    return (0, *(a.take(own * network.outputs) for own in owns[:-1]), a.take(owns[-1] * _padded(network, machine)))
-
-
-def _last(
-    network: Network, machine: Machine, batch: int, own: int, errors: int, a: Regions, fixed: tuple[int, ...]
+def last_layout(
+    network: Network, machine: Machine, batch: int, own: int, take: Callable[[int], int], errors: int = 0
 ) -> LastLayout:
-    """The last layer as `batches` works it off: weights and gradient in MEM A, errors in place of activations.
-
-    fixed: where B_l lie, if errors go through them.
-    """
-    layer, lanes, held = network.layers[-1], machine.pes_per_core, ("activations", network.depth - 1)
-    padded = _padded(network, machine)
+    """The last layer as `batches` works it off: weights and gradient in MEM A, errors in place of activations."""
+    layer, lanes = network.layers[-1], machine.pes_per_core
+    padded = up(layer.outputs, max(machine.pe_rows, accumulators(machine) // 2))
     beats = padded // machine.pe_rows
     placed = LastLayer(
         inputs=layer.inputs,
@@ -315,7 +314,7 @@ def _last(
         own=-(-beats * machine.pe_rows // lanes),
         positions=own,
         rooms=own,
-        address=a.take(own * padded),
+        address=take(own * padded),
     )
     return LastLayout(
         machine=machine,
@@ -324,16 +323,15 @@ def _last(
         activations=(0, errors),
         errors=(0, errors),
         inputs=(),
-        gradient=a.take(own * padded),
-        fixed=(None, fixed[-1] if fixed else None, None),
-        direct=bool(fixed),
+        gradient=take(own * padded),
+        fixed=(None, None, None),
+        direct=False,
         delay=(0, 0, 0),
-        registers={(what, 1): a.registers[held] for what in ("activations", "errors")} if held in a.registers else {},
-        queues=tuple(a.queues),
+        registers={},
+        queues=(),
         shared=False,
         mem_a_words=0,
         mem_b_words=0,
-        kept=a.take(-(-layer.outputs // lanes) * batch) if fixed else None,
     )
 
 

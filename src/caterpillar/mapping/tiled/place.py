@@ -53,7 +53,7 @@ def _layouts(network: Network, machine: Machine, rule: str, batch: int) -> tuple
             missing.append(short)
         else:
             fitting.append(layout)
-    return fitting, min(missing, key=lambda one: one.needs_bytes / max(1, one.has_bytes), default=None)
+    return fitting, min(missing, key=_shortness, default=None)
 
 
 def _schedule(program: Program, layout: Layout, steady: MicroProgram) -> Schedule:
@@ -99,6 +99,7 @@ def _mem_b_words(layout: Layout) -> int:
 
 
 def _too_small(layout: Layout) -> Infeasible | None:
+    """The memory that is shortest of all, in proportion."""
     m = layout.machine
     positions = max(layout.layers[0].at_once, accumulators(m))
     needs = {
@@ -108,7 +109,13 @@ def _too_small(layout: Layout) -> Infeasible | None:
         SRAM: layout.sram_words * layout.lanes,
         ADDRESSES: len(layout.queues),
     }
-    return too_small(m, needs, {SRAM: "raise pe_sram_bytes, core_sram_bytes or the number of cores"})
+    hints = {SRAM: "raise pe_sram_bytes, core_sram_bytes or the number of cores"}
+    short = [one for what, words in needs.items() if (one := too_small(m, {what: words}, hints))]
+    return max(short, key=_shortness, default=None)
+
+
+def _shortness(short: Infeasible) -> float:
+    return short.needs_bytes / max(1, short.has_bytes)
 
 
 def _order(layout: Layout) -> Order:
