@@ -20,7 +20,7 @@ from caterpillar.mapping.tiled import place_tiled
 from caterpillar.mapping.tiled.layout import WINDOW, Layout, first_at_once, make_layout
 from caterpillar.network import Network
 from caterpillar.rules import Rule, dfa, mbcp, mbgd
-from caterpillar.simulate import count, simulate
+from caterpillar.simulate import simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
 
@@ -113,22 +113,26 @@ def test_on_random_machines_and_networks(
     agree(schedule, rule, 3, seed)
 
 
-@pytest.mark.parametrize("make", [mbgd, dfa, mbcp], ids=lambda make: make.__name__)
 @pytest.mark.parametrize(
-    ("sizes", "batch"),
+    ("sizes", "rule"),
     [
-        ((40, 160, 80, 10), 4),  # own positions in two parts
-        ((40, 8, 200, 48, 10), 8),  # a layer of a single group of outputs a core, and one of several blocks
-        ((100, 121, 66, 7), 16),  # sub-batches, blocks and tiles that are not full
+        ((40, 160, 80, 10), mbgd(4)),  # own positions in two parts
+        ((40, 160, 80, 10), dfa(4)),
+        ((40, 160, 80, 10), mbcp(4)),
+        ((40, 8, 200, 48, 10), mbgd(8)),  # a layer of a single group of outputs a core, and one of several blocks
+        ((40, 8, 200, 48, 10), dfa(8)),  # more own positions than the FMA has stages
+        ((100, 121, 66, 7), mbgd(16)),  # sub-batches, blocks and tiles that are not full
+        ((100, 121, 66, 7), mbcp(16)),
     ],
+    ids=lambda value: value.label if isinstance(value, Rule) else "",
 )
-def test_where_weights_come_from_the_core_sram(sizes: tuple[int, ...], batch: int, make: Callable[[int], Rule]) -> None:
+def test_where_weights_come_from_the_core_sram(sizes: tuple[int, ...], rule: Rule) -> None:
     machine = Machine(name="t", cores_per_row=2, pe_rows=2, pe_cols=4, ring_words_per_cycle=2, pe_mem_b_bytes=1024)
-    network, rule = Network.mlp(*sizes), make(batch)
+    network = Network.mlp(*sizes)
     schedule = placed(network, streaming(machine, network, rule, 0.4), rule)
     assert any(streamed(schedule))
     assert not all(streamed(schedule))
-    agree(schedule, rule, 6 if make is mbcp else 2, 3)
+    agree(schedule, rule, 6 if rule.name == "mbcp" else 2, 3)
 
 
 @pytest.mark.parametrize("rule", [mbgd(2), mbgd(6), mbcp(2)], ids=lambda rule: rule.label)
@@ -144,21 +148,24 @@ def test_where_a_tile_has_fewer_inputs_than_there_are_cores(rule: Rule) -> None:
     agree(schedule, rule, 6, 3)
 
 
-def test_weights_beyond_both_memories_are_refused_with_what_would_fit() -> None:
-    short = place(mbgd(50)(LARGE), PAPER_A)
-    assert isinstance(short, Infeasible)
-    assert short.what == "MEM B of a PE"
-    assert "lower the batch to 16" in short.hint
-
-
+# in percent of peak what each reaches at least
 @pytest.mark.slow
-def test_the_papers_large_network_on_its_machine() -> None:
-    rule = mbgd(16)
+@pytest.mark.parametrize(
+    ("rule", "utilization"),
+    [(mbgd(2), 0.34), (mbgd(16), 0.914), (dfa(2), 0.25), (dfa(8), 0.70), (mbcp(2), 0.35)],
+    ids=lambda value: value.label if isinstance(value, Rule) else "",
+)
+def test_the_papers_large_network_on_its_machine(rule: Rule, utilization: float) -> None:
     schedule = place(rule(LARGE), PAPER_A)
     assert isinstance(schedule, Schedule)
     assert any(streamed(schedule))
-    assert schedule.utilization > 0.914
-    cycles, counters = count(schedule, 16)
-    assert cycles == schedule.steady.cycles
-    assert sum(predict(schedule).phases(16).values(), start=Counters()) == counters
+    assert schedule.utilization > utilization
     agree(schedule, rule, 1, 5)
+
+
+@pytest.mark.parametrize("rule", [mbgd(18), dfa(10), mbcp(4)], ids=lambda rule: rule.label)
+def test_batches_too_large_for_both_memories_are_refused_with_what_would_fit(rule: Rule) -> None:
+    short = place(rule(LARGE), PAPER_A)
+    assert isinstance(short, Infeasible)
+    fitting = {"mbgd": 16, "dfa": 8, "mbcp": 2}[rule.name]
+    assert f"lower the batch to {fitting}" in short.hint

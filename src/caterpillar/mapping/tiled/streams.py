@@ -42,7 +42,8 @@ class Streams(Turns):
         groups = loop(-(-(run.number - number) // around), around * run.group)
         outer, every = [self._turns(), groups], loop(self.batch, run.sample)
         begins = self.main + run.start + number * run.group
-        earliest = begins - run.sample - kind.pace - run.outputs - 2
+        free = max(self._free(run, one, pace) for one in range(number, run.number, around))
+        earliest = begins + max(-run.sample - kind.pace - run.outputs - 2, free)
         at = p.place(needs, [*outer, every], earliest, before=begins - 4)
         past = self.layout.past(self.index, self.ago)
         p.memory_a(READ, at, [*outer, loop(self.batch, run.sample, address=1)], own, MEM_A, **past)
@@ -52,6 +53,16 @@ class Streams(Turns):
         p.issue("column_bus", at + 2, columns, column_row=row, column_slot=ROW)
         pairs = [loop(self.batch // 2, 2 * run.sample), loop(2, run.sample, address=self.outputs)]
         p.memory_b(WRITE, at + 3, [*outer, *pairs, loop(run.outputs, pace, address=1)], self.rooms.outputs, COLUMN)
+
+    def _free(self, run: Run, number: int, pace: int) -> int:
+        """When a group's first output errors may be on their way: the group before has read its last two samples'.
+
+        In cycles from the group's first product on.
+        """
+        kinds = [(part.shape, one) for part in self.parts for one in part.runs for _ in range(one.number)]
+        kind, before = kinds[self._groups(run, number)[1] - 1]
+        late = max(-2 * before.sample, -before.sample - run.sample) + max(0, kind.pace - pace) * (before.outputs - 1)
+        return self.batch * before.sample + late - before.group - 4
 
     def _stream(self, part: Part, run: Run, kept: list[list[int]]) -> int:
         """A run's weights from the core SRAM before they are used, and back after; returns when the last is there."""
