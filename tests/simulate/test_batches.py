@@ -17,6 +17,7 @@ from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.batches import place_batches
 from caterpillar.mapping.batches.layout import make_layout
 from caterpillar.mapping.batches.output import places_beside
 from caterpillar.network import Network
@@ -117,13 +118,19 @@ def test_on_random_machines_and_networks(
         reject()
 
 
-def test_where_only_one_layer_s_inputs_fit() -> None:
+@pytest.mark.parametrize("rule", [mbgd(8), fa(8), dfa(8), mbcp(4)], ids=lambda rule: rule.label)
+@pytest.mark.parametrize("sizes", [(28, 30, 28, 25, 10), (12, 14, 40, 30, 20, 6)])
+def test_where_only_one_layer_s_inputs_fit(rule: Rule, sizes: tuple[int, ...]) -> None:
+    """They take the place of what the layers above have left."""
     machine = Machine(name="t", cores_per_row=2, pe_rows=2, pe_cols=4, ring_words_per_cycle=2, pe_mem_b_bytes=1024)
-    network = Network.mlp(28, 30, 28, 25, 10)
-    words = placed(network, machine, mbgd(8)).layout.mem_a_words
+    network = Network.mlp(*sizes)
+    words = placed(network, machine, rule).layout.mem_a_words
     less = replace(machine, pe_sram_bytes=2 * words - 2)
-    assert placed(network, less, mbgd(8)).layout.mem_a_words < words
-    agree(network, less, mbgd(8), 2, 3)
+    least = placed(network, less, rule).layout.mem_a_words
+    assert least < words
+    agree(network, replace(less, pe_sram_bytes=2 * least), rule, 7, 3)
+    short = place_batches(rule(network), replace(less, pe_sram_bytes=2 * least - 2), rule.name)
+    assert isinstance(short, Infeasible)
 
 
 # places: samples of the last layer that are under way at a time beside the last updates; 0: they go by themselves
@@ -146,7 +153,8 @@ def test_continuous_propagation_fills_and_drains() -> None:
 def test_what_waits_in_continuous_propagation_must_fit() -> None:
     answer = place(mbcp(50)(SMALL), PAPER_A)
     assert isinstance(answer, Infeasible)
-    assert str(answer).startswith("MEM A of a PE needs 20096 bytes and has 16384: lower the batch")
+    assert "lower the batch to 24" in answer.hint
+    assert isinstance(place(mbcp(24)(SMALL), PAPER_A), Schedule)
     machine = Machine(name="t", cores_per_row=2, pe_rows=2, pe_cols=2, ring_words_per_cycle=2, pe_mem_b_bytes=1024)
     answer = place(mbcp(2)(Network.mlp(*[8] * 18)), machine)
     assert isinstance(answer, Infeasible)
@@ -169,7 +177,7 @@ def test_on_the_papers_small_network_and_its_machine(rule: Rule) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", [mbgd(4), dfa(2), mbcp(2)], ids=lambda rule: rule.label)
+@pytest.mark.parametrize("rule", [mbgd(4), mbgd(100), dfa(2), dfa(100), mbcp(2)], ids=lambda rule: rule.label)
 def test_on_the_papers_large_network_and_its_machine(rule: Rule) -> None:
     agree(LARGE, PAPER_B, rule, 1, 5)
 

@@ -18,7 +18,7 @@ from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_s
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.sum_order import sum_order
-from caterpillar.mapping.tiled import place_tiled
+from caterpillar.mapping.tiled import TILED, place_tiled
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
@@ -41,8 +41,8 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         return place_paper(program, machine)
     if program.batch > 1:
         found = place_batches(program, machine, rule_of(program))
-        tiled = isinstance(found, Infeasible) and rule_of(program) == "mbgd"
-        return place_tiled(program, machine) if tiled else found
+        tiled = isinstance(found, Infeasible) and rule_of(program) in TILED
+        return place_tiled(program, machine, rule_of(program)) if tiled else found
     program = replace(program, rule=SINGLE.get(program.rule, program.rule))
     answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
     if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in (MEM_A, MEM_B, SRAM):

@@ -212,7 +212,8 @@ class _State:
             if self._schedule.input_beats is None:
                 self._fill(first + number * spacing, sample)
             else:
-                self._deal(*self._schedule.input_beats(number), sample)
+                cores, beats = self._schedule.input_beats(number)
+                self._deal(cores, first + beats, sample)
         if self._schedule.scaled_lag:
             rate = self._operands[0, isa.RATE, 0]
             for number, sample in enumerate(earlier):  # a product of two halves is exact; + 0 as an FMA has it

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from caterpillar.mapping.batches.gather import move_to_b, write_a
 from caterpillar.mapping.batches.halving import KEPT, SENT, Halving
-from caterpillar.mapping.batches.layout import Layout
+from caterpillar.mapping.batches.layout import Layout, up
 from caterpillar.mapping.batches.plan import Need, NoRoom, Plan, Rounds
 from caterpillar.mapping.builder import READ, WRITE, loop
 from caterpillar.mapping.isa import (
@@ -31,6 +31,7 @@ from caterpillar.mapping.isa import (
     ROW,
     SLOPE,
     TO_SOFTMAX,
+    XOR_LANE,
     ZERO,
     beat_cycles,
     softmax_cycles,
@@ -58,7 +59,7 @@ def output_rooms(layout: Layout) -> Rooms:
     """Where a sample keeps what in MEM B, from word 0 on."""
     layer, m = layout.layers[-1], layout.machine
     sizes = (len(layout.erring), layer.padded, layer.own * m.pe_cols, layer.own, layer.own * m.cores, layer.own)
-    sizes = (*sizes, layer.padded)
+    sizes = (*sizes, layer.padded if layout.kept is None else up(layer.padded, m.pes_per_core))
     return Rooms(*(sum(sizes[:i]) for i in range(len(sizes) + 1)))
 
 
@@ -107,8 +108,9 @@ class Samples:
             for position in range(layer.own):
                 ready = self._all_reduce(ready, position)
             ready = self._softmax(ready)
+            kept = self._keep(ready)
         with p.account("backward"):
-            end = self._backward(ready)
+            end = max(kept, self._backward(ready))
         self._check_slots()
         with p.account("update"):
             return max(end, self._gradient(end if self.beside else ready))
@@ -256,6 +258,20 @@ class Samples:
         p.issue("column_bus", at + 1, each, column_row=0, column_slot=ROW)
         p.b(WRITE, at + 2, self.rounds, rooms.errors, COLUMN, [loop(spread, 1, address=1)], **self.moves)
         return at + 2 + spread
+
+    def _keep(self, ready: int) -> int:
+        """Each lane takes one of the output errors, or as many as there are positions of them, to MEM A."""
+        p, layout, lanes, end = self.p, self.layout, self.layout.machine.pes_per_core, ready
+        if layout.kept is None:
+            return ready
+        for position in range(-(-layout.layers[-1].outputs // lanes)):
+            at = p.free_from([("mem_b", -1, []), ("sent", -1, []), ("mem_a", 0, [])], self.rounds, end + 1)
+            read = {"mode": XOR_LANE, "offset": position * lanes}
+            p.b(READ, at - 1, self.rounds, self.rooms.errors, SENT, **read, **self.moves)
+            p.lock("sent", at - 1, 1, self.rounds)
+            p.a(WRITE, at, self.rounds, layout.kept + position * layout.batch, SENT, step=1)
+            end = at + 1
+        return end
 
     def _backward(self, ready: int) -> int:
         """Own errors from the output errors: a chain over these for each own output, and ReLU's slope."""
