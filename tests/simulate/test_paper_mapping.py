@@ -76,21 +76,6 @@ def test_sgd_on_random_machines_and_networks(machine: Machine, sizes: list[int],
     agree(Network.mlp(*sizes), machine, sgd(), 5, seed, 2)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    machine=MACHINES,
-    sizes=st.lists(st.integers(2, 40), min_size=3, max_size=5),
-    batch=st.integers(2, 5),
-    seed=st.integers(0, 1000),
-)
-def test_mbgd_on_random_machines_and_networks(machine: Machine, sizes: list[int], batch: int, seed: int) -> None:
-    agree(Network.mlp(*sizes), machine, mbgd(batch), 2 * batch, seed, 2)
-
-
-def test_mbgd_on_the_papers_small_network_and_its_machine() -> None:
-    agree(SMALL, PAPER_A, mbgd(4), 8, 5, 1)
-
-
 def test_sgd_on_the_papers_small_network_and_its_machine() -> None:
     agree(SMALL, PAPER_A, sgd(), 4, 5, 1)
 
