@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from caterpillar.machine import Machine
+from caterpillar.mapping.batches.plan import Plan
 from caterpillar.mapping.builder import READ, WRITE, Builder, loop
 from caterpillar.mapping.isa import (
     ACCUMULATOR,
@@ -17,27 +18,39 @@ from caterpillar.mapping.isa import (
     accumulators,
     sram_beat_cycles,
 )
+from caterpillar.mapping.paper.batches.beside import backward_beside
 from caterpillar.mapping.paper.batches.forward import load_errors
 from caterpillar.mapping.paper.batches.layout import BatchLayout
 from caterpillar.mapping.paper.layout import PaperLayer
 from caterpillar.mapping.paper.scatter import reduce_scatter
 
 
-def backward_layer(b: Builder, layout: BatchLayout, m: Machine, index: int, ready: int) -> int:
-    """All samples, from the errors of a layer's outputs to those of its inputs, in core SRAM both; returns when done."""
-    layer = layout.layers[index - 1]
-    through = layout.fixed[index - 1] or layer
+def backward_layer(p: Plan, layout: BatchLayout, m: Machine, index: int, ready: int) -> int:
+    """All samples, from the errors of a layer's outputs to those of its inputs, in core SRAM both; returns when done.
+
+    Sums beside the products, if there is room in MEM B and if that is sooner; else a sample after the other.
+    """
+    if layout.beside:
+        saved = p.save()
+        alone = _sample(p, layout, m, index, ready, sample=0) - ready
+        p.restore(saved)
+        done = backward_beside(p, layout, m, index, ready, before=ready + layout.batch * alone)
+        if done is not None:
+            return done
     for sample in range(layout.batch):
-        with b.phase(f"backward {index}", BACKWARD):
-            source = layout.errors_of(index, sample)
-            ready = load_errors(
-                b, m, ready, source=source, beats=layer.sums, again=(1, 0), to=layout.errors
-            )
-            ready = _own_inputs(b, layout, m, index, ready, sample)
-            ready = _input_errors(b, layout, m, through, ready)
-        with b.phase(f"reduce-scatter {index}", COLLECTIVE):
-            ready = reduce_scatter(b, layout, m, index, ready, store=layout.errors_of(index - 1, sample))
+        ready = _sample(p, layout, m, index, ready, sample=sample)
     return ready
+
+
+def _sample(b: Builder, layout: BatchLayout, m: Machine, index: int, ready: int, *, sample: int) -> int:
+    layer = layout.layers[index - 1]
+    with b.phase(f"backward {index}", BACKWARD):
+        source = layout.errors_of(index, sample)
+        ready = load_errors(b, m, ready, source=source, beats=layer.sums, again=(1, 0), to=layout.errors)
+        ready = _own_inputs(b, layout, m, index, ready, sample)
+        ready = _input_errors(b, layout, m, layout.fixed[index - 1] or layer, ready)
+    with b.phase(f"reduce-scatter {index}", COLLECTIVE):
+        return reduce_scatter(b, layout, m, index, ready, store=layout.errors_of(index - 1, sample))
 
 
 def _input_errors(b: Builder, layout: BatchLayout, m: Machine, layer: PaperLayer, start: int) -> int:

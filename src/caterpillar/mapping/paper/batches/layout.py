@@ -24,12 +24,14 @@ class BatchLayout(PaperLayout):
     output_errors_at, for direct feedback, all output errors. In MEM B, besides PaperLayout's: gates: a sample's own
     outputs, in every PE of their column. In an update MEM B has errors alone, from word 0 on.
 
-    fixed: B_l of each layer, where the rule has one. gradients: MEM A's first word of a block's sums, for updates in
+    beside: whether MEM B has room for two samples' errors and words for own inputs and errors, as sums beside the products of
+    the next sample take. fixed: B_l of each layer, where the rule has one. gradients: MEM A's first word of a block's sums, for updates in
     parts. parts: of each layer, the first sample and the number of samples of each part of its update.
     """
 
     batch: int
     direct: bool
+    beside: bool
     inputs_at: tuple[int, ...]
     errors_at: tuple[int, ...]
     output_errors_at: int
@@ -105,7 +107,8 @@ def _layout(network: Network, machine: Machine, batch: int, rule: str, share: in
         for layer, some in zip(layers, parts, strict=True)
     )
     direct = rule == "dfa"
-    own, errors, gates, sums, reduced, words = _mem_b(layers, machine, direct=direct)
+    beside = not direct and _mem_b(layers, machine, direct=False, beside=True)[-1] <= machine.pe_mem_b_bytes // 2
+    own, errors, gates, sums, reduced, words = _mem_b(layers, machine, direct=direct, beside=beside)
     inputs_at, errors_at, output_errors_at, beats = _core_sram(layers, machine, batch, direct=direct)
     return BatchLayout(
         cores=machine.cores,
@@ -121,6 +124,7 @@ def _layout(network: Network, machine: Machine, batch: int, rule: str, share: in
         sram_beats=beats,
         batch=batch,
         direct=direct,
+        beside=beside,
         inputs_at=inputs_at,
         errors_at=errors_at,
         output_errors_at=output_errors_at,
@@ -175,7 +179,7 @@ def _parts(layer: PaperLayer, machine: Machine, batch: int) -> tuple[tuple[int, 
     return tuple((low, high - low) for low, high in zip(bounds, bounds[1:], strict=False))
 
 
-def _mem_b(layers: tuple[PaperLayer, ...], machine: Machine, *, direct: bool) -> tuple[int, ...]:
+def _mem_b(layers: tuple[PaperLayer, ...], machine: Machine, *, direct: bool, beside: bool) -> tuple[int, ...]:
     """First words of own inputs, errors, gates, sums and reduced sums; words in all."""
     rows, cores, last = machine.pe_rows, machine.cores, layers[-1]
 
@@ -186,8 +190,8 @@ def _mem_b(layers: tuple[PaperLayer, ...], machine: Machine, *, direct: bool) ->
     partial = max(up(layer.sums, rows) for layer in layers)
     logits = cores * groups(last.sums) + cores * last.sums
     sizes = (
-        0 if direct else max(groups(layer.beats) for layer in layers[1:]),
-        0 if direct else max(layer.sums for layer in layers[1:]),
+        0 if direct else max(up(layer.beats, rows) if beside else groups(layer.beats) for layer in layers[1:]),
+        0 if direct else max(layer.sums for layer in layers[1:]) * (2 if beside else 1),
         partial if direct else 0,
         max(partial, logits, *([] if direct else back)),
         2 * max(groups(layer.sums) for layer in layers),

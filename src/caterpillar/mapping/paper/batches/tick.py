@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.builder import Builder
+from caterpillar.mapping.batches.plan import Plan
 from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.paper.batches.backward import backward_layer
 from caterpillar.mapping.paper.batches.direct import direct_layer
@@ -14,7 +14,7 @@ from caterpillar.mapping.paper.batches.update import update_layer
 
 def batch_tick(layout: BatchLayout, m: Machine) -> MicroProgram:
     """The micro-program of a batch; the next begins when it has ended."""
-    b, depth, ready = Builder(), len(layout.layers), 0
+    b, depth, ready = Plan(), len(layout.layers), 0
     for index in range(1, depth):
         ready = forward_layer(b, layout, m, index, ready)
     ready = last_layer(b, layout, m, ready)
