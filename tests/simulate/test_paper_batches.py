@@ -1,24 +1,21 @@
-"""Batches under the paper's mapping: the trainer's bits, the estimate's counts, each way round where memories are small."""
+"""Batches under the paper's mapping: the trainer's bits, the estimate's counts, each way where memories are small."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caterpillar.checks import Infeasible, UsageError
 from caterpillar.counters import Counters
 from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
-from caterpillar.machine import PAPER_A, PAPER_B, Machine
+from caterpillar.machine import Machine
 from caterpillar.mapping import Schedule, place
-from caterpillar.mapping.paper.batches.layout import BatchLayout, sram_words
+from caterpillar.mapping.paper.batches.layout import BatchLayout
 from caterpillar.network import Network
-from caterpillar.rules import Rule, dfa, fa, mbcp, mbgd
+from caterpillar.rules import Rule, dfa, fa, mbgd
 from caterpillar.simulate import simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled

@@ -16,7 +16,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import Rule, fa, mbgd, sgd
+from caterpillar.rules import Rule, fa, sgd
 from caterpillar.simulate import count, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled

@@ -101,7 +101,9 @@ class Halving:
         plain = [Loop(one.count, one.period) for one in loops]
         if not self.levels:
             b.memory_b(READ, start + self.pitch - 1, loops, sums, LATCH)
-            b.issue("fma", start + self.pitch, plain, fma_a=LATCH, fma_b=ONE, fma_c=ZERO, fma_flags=flags, fma_gate=gate)
+            b.issue(
+                "fma", start + self.pitch, plain, fma_a=LATCH, fma_b=ONE, fma_c=ZERO, fma_flags=flags, fma_gate=gate
+            )
         for level in self.levels:
             at = start + level.start
             kept, sent = level.registers(0)

@@ -7,10 +7,9 @@ sums over the columns of PEs, then what came over the ring and the own sum, on t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.batches.halving import Halving
 from caterpillar.mapping.batches.plan import NoRoom, Plan, Rounds
 from caterpillar.mapping.builder import READ, WRITE, ScheduleError, loop
 from caterpillar.mapping.isa import (
@@ -39,11 +38,12 @@ from caterpillar.mapping.isa import (
     beat_cycles,
     sram_beat_cycles,
 )
+from caterpillar.mapping.paper.batches.columns import Columns
 from caterpillar.mapping.paper.batches.forward import load_errors
 from caterpillar.mapping.paper.batches.layout import BatchLayout
 from caterpillar.mapping.paper.layout import PaperLayer, up
 
-TRIES = 24  # lengths of the free stretches that are tried
+TRIES = 16  # lengths of the free stretches that are tried
 
 
 def backward_beside(p: Plan, layout: BatchLayout, m: Machine, index: int, start: int, *, before: int) -> int | None:
@@ -53,22 +53,25 @@ def backward_beside(p: Plan, layout: BatchLayout, m: Machine, index: int, start:
         return None
     additions = groups * max(1, layout.rows - 1) + layer.beats
     least = -(-additions // (layer.chunk // accumulators(m)))
-    saved = p.save()
+    few, saved = replace(layout, batch=min(layout.batch, 3)), p.save()
     for gap in range(least, least + TRIES):
-        one, late = _Layer(p=p, layout=layout, machine=m, index=index, gap=gap), 0
-        if start + layout.batch * one.period >= before:
+        one = _Layer(p=p, layout=layout, machine=m, index=index, gap=gap)
+        if start + layout.batch * one.period + one.step >= before:
             break
-        for _ in range(2):
-            try:
-                done, later = one.emit(start, late)
-            except ScheduleError:
-                break
-            if done is not None and done < before:
-                return done
-            p.restore(saved)
-            late = later
+        late = _late(replace(one, layout=few))
+        done = None if late is None else one.tried(start, late)[0]
+        if done is not None and done < before:
+            return done
         p.restore(saved)
     return None
+
+
+def _late(one: _Layer) -> int | None:
+    """By how many stretches of positions the ring's beats must come later; None: there is no room for all."""
+    done, late = replace(one, p=Plan()).tried(0, 0)
+    if done is None and late:
+        done, late = replace(one, p=Plan()).tried(0, late)
+    return None if done is None else late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +120,28 @@ class _Layer:
         return self.layout.words(self.layer.beats)
 
     @property
+    def stride(self) -> int:
+        """Words of MEM B from a chunk's sums to the next one's: whole groups if there is room."""
+        layer, room = self.layer, self.layout.reduced - self.layout.sums
+        whole = max(layer.chunk, self.groups * self.layout.rows)
+        return whole if layer.chunks * whole <= room else layer.chunk
+
+    @property
+    def top(self) -> int:
+        """The first word of the farthest chunk's sums."""
+        return self.layout.sums + (self.layer.chunks - 1) * self.stride
+
+    @property
     def last(self) -> int:
         """Cycles from the first step to the last."""
         return self.period - self.step
+
+    def tried(self, start: int, late: int) -> tuple[int | None, int]:
+        """emit; None and 0 where something finds no room."""
+        try:
+            return self.emit(start, late)
+        except ScheduleError:
+            return None, 0
 
     def emit(self, start: int, late: int) -> tuple[int | None, int]:
         """Returns when the last sample is done. Raises ScheduleError where something finds no room.
@@ -152,11 +174,11 @@ class _Layer:
     def _products(self, at: int) -> None:
         """Shares of the inputs' errors, to MEM B at layout.sums + position, chunk by chunk; the first FMA at `at`."""
         p, width, rounds = self.p, accumulators(self.machine), self.steps
-        layer = self.layout.fixed[self.index - 1] or self.layer
-        few, stride = loop(layer.chunk // width, self.turn, address=width * layer.sums), -layer.chunk
+        layer = self.layout.matrix(self.index)
+        few = loop(layer.chunk // width, self.turn, address=width * layer.sums)
         top = layer.address + (layer.chunks - 1) * layer.chunk * layer.sums
         weights = [few, loop(layer.sums, width, address=1), loop(width, 1, address=layer.sums)]
-        p.a(READ, at - 1, rounds, top, MEM_A, weights, stride=stride * layer.sums)
+        p.a(READ, at - 1, rounds, top, MEM_A, weights, stride=-layer.chunk * layer.sums)
         errors = [loop(few.count, self.turn), loop(layer.sums, width, address=1)]
         p.b(READ, at - 1, rounds, self.layout.errors, LATCH, errors, flip=layer.sums)
         each = [*rounds.loops, loop(few.count, self.turn)]
@@ -169,8 +191,7 @@ class _Layer:
                 p.issue("fma", at + a + width, more, fma_a=MEM_A, fma_b=LATCH, fma_c=total, fma_to=total)
             p.issue("fma", last + a, each, fma_a=MEM_A, fma_b=LATCH, fma_c=total if layer.sums > 1 else ZERO)
         written = [loop(few.count, self.turn, address=width), loop(width, 1, address=1)]
-        to = self.layout.sums + (layer.chunks - 1) * layer.chunk
-        p.b(WRITE, last + self.machine.fma_latency, rounds, to, RESULT, written, stride=stride)
+        p.b(WRITE, last + self.machine.fma_latency, rounds, self.top, RESULT, written, stride=-self.stride)
 
     def _ring(self, at: int, late: int) -> list[int]:
         """A chunk's beats, a few in each gap: each to the sum of this core, and on; returns the additions' cycles.
@@ -219,18 +240,28 @@ class _Layer:
         done with, and the next sample's not have begun.
         """
         layer, rows, latency = self.layer, self.layout.rows, self.machine.fma_latency
-        top, width = self.layout.sums + (layer.chunks - 1) * layer.chunk, accumulators(self.machine)
-        beyond = -(-max(0, up(layer.beats, rows) - layer.chunk) // layer.chunk)
-        found = list[int]()
+        width = accumulators(self.machine)
+        beyond = -(-max(0, up(layer.beats, rows) - self.stride) // self.stride)
+        found, stretches = list[int](), loop(layer.chunk // width, self.turn)
+        self.p.lock_loop("begin", at + width * layer.sums, self.steps, [stretches])
         for first in range(0, layer.beats, rows):
             few = -(-min(first + rows, layer.beats) // width)  # stretches of positions until all are there
             ready = at + latency + few * self.turn - self.gap
-            halving = Halving(machine=self.machine, rows=False, source=top + first, moves={"stride": -layer.chunk})
+            columns = Columns(
+                plan=self.p,
+                machine=self.machine,
+                rounds=self.steps,
+                source=self.top + first,
+                stride=-self.stride,
+                registers=range(3 * self.groups, min(3 * self.groups + 4, self.machine.pe_registers)),
+            )
             before = at + layer.sums + self.period - beyond * self.step
             if beyond:
-                before = min(before, at + latency + -(-layer.beats // width) * self.turn - self.gap + self.step)
-            slot = REGISTER + first // rows
-            found.append(halving.emit(self.p, self.steps, ready, 0, {}, slot=slot, before=min(before, ready + 2 * self.step)))
+                before = min(
+                    before, at + latency + -(-layer.beats // width) * self.turn - self.gap + self.step + latency
+                )
+            soon = min(before, ready + 2 * self.step)
+            found.append(columns.emit(ready, REGISTER + first // rows, before=soon))
         return found
 
     def _gates(self, first: list[int]) -> int:

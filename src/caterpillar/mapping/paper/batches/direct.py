@@ -1,4 +1,4 @@
-"""Direct feedback: the output errors of each sample, through a fixed matrix, are the errors of a layer's own outputs."""
+"""Direct feedback: each sample's output errors, through a fixed matrix, are the errors of a layer's own outputs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ GATE = LATCH + 3
 
 def direct_layer(b: Builder, layout: BatchLayout, m: Machine, index: int, ready: int) -> int:
     """All samples' own errors of a layer before the last, to core SRAM; returns when they are there."""
-    matrix = layout.fixed[index - 1]
-    assert matrix is not None, "every layer before the last has one"
+    matrix = layout.matrix(index)
     beats = matrix.beats
     for sample in range(layout.batch):
         with b.phase(f"backward {index}", BACKWARD):

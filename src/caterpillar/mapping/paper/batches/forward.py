@@ -6,7 +6,6 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.builder import READ, WRITE, Builder, loop
 from caterpillar.mapping.isa import (
     ALL_COLUMNS,
-    BACKWARD,
     BACKWARD_UPDATE,
     COLLECTIVE,
     COLUMN,
@@ -88,9 +87,7 @@ def beside(m: Machine, layer: PaperLayer, start: int, *, beats: int) -> int | No
     return None
 
 
-def keep(
-    b: Builder, layout: BatchLayout, m: Machine, sums: int, at: int, *, to: int, pace: int | None = None
-) -> int:
+def keep(b: Builder, layout: BatchLayout, m: Machine, sums: int, at: int, *, to: int, pace: int | None = None) -> int:
     """A sample's finished sums from MEM B to core SRAM, from beat `to` on; returns when it is free again.
 
     A row of PEs puts its own on the column buses, the diagonal puts them on the row buses: the first at cycle `at`, in
@@ -155,9 +152,7 @@ def _output_errors(b: Builder, layout: BatchLayout, m: Machine, start: int, samp
     return at + 1 + layer.sums * sram
 
 
-def load_errors(
-    b: Builder, m: Machine, start: int, *, source: int, beats: int, again: tuple[int, int], to: int
-) -> int:
+def load_errors(b: Builder, m: Machine, start: int, *, source: int, beats: int, again: tuple[int, int], to: int) -> int:
     """Beats of core SRAM to MEM B, a word in every PE of a column each; returns when they are there.
 
     `beats` from beat `source` on, and `again` = (count, stride): so often, as many beats further on each time.

@@ -7,6 +7,7 @@ wanted. The first layer's inputs are in every core, or, where there is no room, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import FIFO_BEATS, accumulators, power_of_two_at_least
@@ -19,14 +20,15 @@ from caterpillar.network import Network
 class BatchLayout(PaperLayout):
     """The layers, and where a batch's tensors lie.
 
-    In core SRAM, by first beat, sample after sample: inputs_at[l - 1] has the core's own inputs of layer l, which are its
-    outputs of layer l - 1; errors_at[l - 1] its own errors of layer l (those of layers l and l + 2 share a place);
+    In core SRAM, by first beat, sample after sample: inputs_at[l - 1] has the core's own inputs of layer l, which are
+    its outputs of layer l - 1; errors_at[l - 1] its own errors of layer l (those of layers l and l + 2 share a place);
     output_errors_at, for direct feedback, all output errors. In MEM B, besides PaperLayout's: gates: a sample's own
     outputs, in every PE of their column. In an update MEM B has errors alone, from word 0 on.
 
-    beside: whether MEM B has room for two samples' errors and words for own inputs and errors, as sums beside the products of
-    the next sample take. fixed: B_l of each layer, where the rule has one. gradients: MEM A's first word of a block's sums, for updates in
-    parts. parts: of each layer, the first sample and the number of samples of each part of its update.
+    beside: whether MEM B has room for two samples' errors and words for own inputs and errors, as sums beside the
+    products of the next sample take. fixed: B_l of each layer, where the rule has one. gradients: MEM A's first word
+    of a block's sums, for updates in parts. parts: of each layer, the first sample and the number of samples of each
+    part of its update.
     """
 
     batch: int
@@ -48,11 +50,13 @@ class BatchLayout(PaperLayout):
         """The first beat of core SRAM of a sample's own errors of a layer."""
         return self.errors_at[index - 1] + sample * self.layers[index - 1].sums
 
+    def matrix(self, index: int) -> PaperLayer:
+        """What takes errors back to a layer's inputs, or under direct feedback from the network's to its outputs."""
+        return self.fixed[index - 1] or self.layers[index - 1]
+
     def feedback_places(self, index: int) -> Places:
         """MEM A's words of B_index: as weight_places, with the matrix turned for direct feedback."""
-        layer = self.fixed[index - 1]
-        assert layer is not None, "the simulator has checked that the rule has this matrix"
-        found = places_of(layer, self.cores, self.rows)
+        found = places_of(self.matrix(index), self.cores, self.rows)
         return replace(found, row=found.column, column=found.row) if self.direct else found
 
 
@@ -61,7 +65,7 @@ def forward_blocks(layer: PaperLayer, machine: Machine) -> list[tuple[int, int]]
     most = max(1, (accumulators(machine) + machine.pe_registers) // layer.ways)
     number = min(-(-layer.sums // most), len(output_blocks(layer, machine)))
     bounds = [layer.sums * i // number for i in range(number + 1)]
-    return [(low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [(low, high - low) for low, high in pairwise(bounds)]
 
 
 def block_registers(layers: tuple[PaperLayer, ...], machine: Machine) -> int:
@@ -143,7 +147,7 @@ def _layers(network: Network, machine: Machine, share: int) -> tuple[PaperLayer,
         panel = up(-(-layer.outputs // cores), rows)
         sums = panel // rows
         ways = power_of_two_at_least(-(-machine.fma_latency // sums))
-        beats = layers[-1].sums if layers else -(-(-(-layer.inputs // rows)) // share)
+        beats = layers[-1].sums if layers else -(-layer.inputs // (rows * share))
         one = PaperLayer(
             inputs=layer.inputs,
             outputs=layer.outputs,
@@ -176,7 +180,7 @@ def _parts(layer: PaperLayer, machine: Machine, batch: int) -> tuple[tuple[int, 
         most = min(most, FIFO_BEATS // layer.ways)
     number = -(-batch // max(3, most))
     bounds = [batch * i // number for i in range(number + 1)]
-    return tuple((low, high - low) for low, high in zip(bounds, bounds[1:], strict=False))
+    return tuple((low, high - low) for low, high in pairwise(bounds))
 
 
 def _mem_b(layers: tuple[PaperLayer, ...], machine: Machine, *, direct: bool, beside: bool) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ import numpy as np
 
 from caterpillar.checks import Infeasible
 from caterpillar.machine import Machine
-from caterpillar.mapping.isa import FIFO_BEATS
 from caterpillar.mapping.paper.batches.layout import BatchLayout, block_registers, make_layout, sram_words
 from caterpillar.mapping.paper.batches.tick import batch_tick
 from caterpillar.mapping.paper.halving import reversed_bits

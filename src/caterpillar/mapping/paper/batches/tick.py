@@ -1,4 +1,4 @@
-"""A batch's tick: each layer for all its samples before the next; a weight is updated once, with their mean gradient."""
+"""A batch's tick: each layer for all its samples before the next; a weight is updated once, with their mean."""
 
 from __future__ import annotations
 

@@ -39,9 +39,7 @@ def update_layer(b: Builder, layout: BatchLayout, m: Machine, index: int, ready:
         for first, count in output_blocks(layer, m):
             for sample, samples in layout.parts[index - 1]:
                 source = layout.errors_of(index, sample) + first
-                loaded = load_errors(
-                    b, m, ready, source=source, beats=count, again=(samples, layer.sums), to=0
-                )
+                loaded = load_errors(b, m, ready, source=source, beats=count, again=(samples, layer.sums), to=0)
                 one = _Pass(
                     machine=m,
                     layer=layer,
@@ -115,7 +113,11 @@ class _Pass:
         layer, ways = self.layer, self.layer.ways
         self._inputs(b, at - 1, source)
         groups = [loop(layer.chunk // ways, layer.chunks * self.period), loop(layer.chunks, self.period)]
-        errors = [loop(self.samples, self.turn, address=self.count), loop(ways, self.pace), loop(self.count, 1, address=1)]
+        errors = [
+            loop(self.samples, self.turn, address=self.count),
+            loop(ways, self.pace),
+            loop(self.count, 1, address=1),
+        ]
         b.memory_b(READ, at - 1, [*groups, *errors], 0, LATCH)
         self._sums(b, at, groups)
         gradients = self._words(self.count, self.pace, 1)
