@@ -43,7 +43,7 @@ from caterpillar.mapping.paper.batches.forward import load_errors
 from caterpillar.mapping.paper.batches.layout import BatchLayout
 from caterpillar.mapping.paper.layout import PaperLayer, up
 
-TRIES = 16  # lengths of the free stretches that are tried
+TRIES = 24  # lengths of the free stretches that are tried
 
 
 def backward_beside(p: Plan, layout: BatchLayout, m: Machine, index: int, start: int, *, before: int) -> int | None:
