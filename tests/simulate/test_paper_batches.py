@@ -131,15 +131,17 @@ def test_sums_beside_the_products(
 
 
 @pytest.mark.parametrize(
-    ("machine", "batch", "parts", "share", "beside"),
+    ("sizes", "batch", "parts", "share", "beside"),
     [
-        (square(4, cores_per_row=4, ring_words_per_cycle=4), 6, 1, 1, True),
-        (square(4, cores_per_row=4, ring_words_per_cycle=4, pe_mem_b_bytes=192), 40, 2, 1, False),
-        (square(4, cores_per_row=4, ring_words_per_cycle=4, core_sram_bytes=6500), 20, 2, 2, True),
+        ({}, 6, 1, 1, True),
+        ({}, 2, 1, 1, False),
+        ({"pe_mem_b_bytes": 192}, 40, 3, 1, True),
+        ({"core_sram_bytes": 6500}, 20, 2, 2, True),
     ],
-    ids=["as it comes", "in parts", "inputs in every second core"],
+    ids=["sums beside products", "a sample at a time", "in parts", "inputs in every second core"],
 )
-def test_each_way_is_taken(machine: Machine, batch: int, parts: int, share: int, beside: bool) -> None:
+def test_each_way_is_taken(sizes: dict[str, int], batch: int, parts: int, share: int, beside: bool) -> None:
+    machine = square(4, cores_per_row=4, ring_words_per_cycle=4, **sizes)
     network = Network.mlp(60, 90, 80, 10)
     schedule, layout = placed(network, machine, mbgd(batch))
     assert max(len(some) for some in layout.parts) == parts
