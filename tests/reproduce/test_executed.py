@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from caterpillar.cost import PAPER, energy_pj
-from caterpillar.machine import PAPER_A, PAPER_B
+from caterpillar.machine import PAPER_A
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
 from caterpillar.reproduce.executed import MAPPINGS, executed
