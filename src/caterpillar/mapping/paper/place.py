@@ -5,7 +5,8 @@ from __future__ import annotations
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.paper.backward import update_registers
-from caterpillar.mapping.paper.batch import batch_tick
+from caterpillar.mapping.paper.batches import place_batches
+from caterpillar.mapping.paper.batches.place import RULES as BATCHED
 from caterpillar.mapping.paper.continuous import place_continuous
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
@@ -23,9 +24,11 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
 
     Raises UsageError for what this mapping has no programs for.
     """
-    if program.rule.rstrip("0123456789") not in RULES:
+    name = program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
+    rules, of = (BATCHED, "a batch under ") if program.batch > 1 else (RULES, "")
+    if name not in rules:
         raise UsageError(
-            f"--rule must be one of {', '.join(RULES)} for a simulation of mapping paper, got {program.rule!r}"
+            f"--rule must be one of {', '.join(rules)} for a simulation of {of}mapping paper, got {program.rule!r}"
         )
     if machine.pe_rows != machine.pe_cols:
         raise UsageError(
@@ -34,7 +37,9 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         )
     if program.rule == "cp":
         return place_continuous(program, machine)
-    layout = make_layout(program.network, machine, program.batch)
+    if program.batch > 1:
+        return place_batches(program, machine, name)
+    layout = make_layout(program.network, machine)
     short = _too_small(layout, machine)
     if short:
         return short
@@ -45,8 +50,7 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="paper",
         layout=layout,
         order=_order(layout, machine),
-        steady=sample_tick(layout, machine) if program.batch == 1 else batch_tick(layout, machine),
-        batch=program.batch,
+        steady=sample_tick(layout, machine),
         sample_beats=layout.layers[0].positions,
         sram_beats=layout.sram_beats,
         macs_per_sample=program.macs_per_sample,
@@ -57,8 +61,7 @@ def _too_small(layout: PaperLayout, machine: Machine) -> Infeasible | None:
     registers = max(
         machine.pe_rows // 2, sum_registers(layout.layers, machine), update_registers(layout.layers[0], machine)
     )
-    arriving = layout.layers[0].positions * layout.batch  # beats of the next samples, while these are worked on
-    sram = (layout.sram_beats + arriving) * machine.pe_rows
+    sram = 2 * layout.sram_beats * machine.pe_rows  # the next sample arrives while this one is worked on
     queue = max(layer.chunk for layer in layout.layers[1:]) * machine.pe_rows
     needs = {
         MEM_A: layout.mem_a_words,
