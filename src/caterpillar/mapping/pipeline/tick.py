@@ -196,9 +196,9 @@ class _Tick:
     def _pass(self, index: int) -> None:
         layout, m, b = self._layout, self._m, self._b
         split, beat = layout.splits[index], beat_of(m, back=index > 1)
-        period = beat.pace * split.width * split.sums + self._room.group.get(index, 0)
+        period = beat.pace * split.group_words + self._room.group.get(index, 0)
         start = (self._passes[-1].end if self._passes else 1) + self._room.before.get(index, 0)
-        earlier = sum(one.split.groups for one in self._passes)
+        earlier = sum(one.split.positions for one in self._passes)
         gaps, apart = self._room.gaps.get(index, (0, 1))
         one = Pass(
             index=index,
@@ -210,7 +210,7 @@ class _Tick:
             beat=beat,
             earlier=earlier,
         )
-        while not free_for(b, one, split.width * split.sums, m.fma_latency):
+        while not free_for(b, one, split.group_words, m.fma_latency):
             one = replace(one, start=one.start + 1)
         weight_pass(b, layout, m, one)
         kinds = ("backward", "update", "forward") if index > 1 else ("update", "forward")
