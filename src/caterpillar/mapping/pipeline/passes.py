@@ -190,6 +190,11 @@ def stretches(split: Split, a: int) -> Iterator[Stretch]:
             begun = number
 
 
+def made(end: int, m: Machine) -> int:
+    """When all that a pass has made is in MEM B."""
+    return end + 2 * m.fma_latency + 8
+
+
 def registers(layout: Layout) -> tuple[int, int, int]:
     """First registers of the updates' factors, of the activations, and of the error sums on their way out."""
     width = max(split.width for split in layout.splits)
@@ -321,8 +326,7 @@ def _forward(
 def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, groups: int, leaving: int) -> None:
     """An error sum begins with what came off the ring (in the first chunk: +0) and ends in a register.
 
-    Those of the last chunk, which are the core's own, stay in MEM B, where what came off the ring was: a word for each
-    beat of the position, its columns' own. Sums that are joined later all begin with +0 and go to a register.
+    Sums that are joined later all begin with +0.
     """
     split, beat, k, cores = one.split, one.beat, halves(m), layout.cores
     first = split.shift * a * split.width + a
@@ -345,10 +349,6 @@ def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, groups:
             c = each_core(ZERO if position < split.chunks[core - 1] else LATCH + 2 for core in range(cores))
             half = HALF + (group * split.group_words + first) % k
             b.issue("fma", at, [], fma_a=half, fma_b=LATCH, fma_c=c, fma_to=target)
-    for position in range(split.positions - split.chunk, split.positions):
-        if position % split.width == a and not split.joined:
-            at, word = one.error_ready(position) + m.fma_latency, carried(layout, one.index, position)
-            b.memory_b(WRITE, at, [], word, RESULT, **own_column(split.steps))
 
 
 def carried(layout: Layout, index: int, position: int) -> int:

@@ -18,7 +18,7 @@ from caterpillar.mapping.isa import (
 )
 from caterpillar.mapping.pipeline.layout import Layout, old_delay, summed
 from caterpillar.mapping.pipeline.parts import Hold, Part, read, use, write
-from caterpillar.mapping.pipeline.passes import Pass, behind, carried, load, own_column, registers, staged, staging
+from caterpillar.mapping.pipeline.passes import Pass, behind, carried, load, made, own_column, registers, staged, staging
 from caterpillar.mapping.pipeline.planner import Planner, TooLate, each_core, plus
 
 
@@ -91,7 +91,11 @@ class _Errors:
         self._stored: dict[int, int] = {}  # when what has come off the ring for a position can be read
 
     def leave(self, number: int) -> None:
-        """A position's sum goes to the next core, which takes it off the ring; the last chunk's stay."""
+        """A position's sum goes from its register to the next core, which takes it off the ring.
+
+        Those of the last chunk, which are the core's own, go to MEM B, where what came off the ring was: a word for
+        each beat of the position, its columns' own.
+        """
         one, split = self._one, self._one.split
         slot = registers(self._layout)[2] + number % split.width
         ready = one.error_ready(number) + self._m.fma_latency
@@ -103,6 +107,12 @@ class _Errors:
         if number < last:
             with self._b.account("collective"):
                 self._take(self._send(ready, slot, until), number)
+        if number >= own and not split.joined:
+            word = carried(self._layout, one.index, number)
+            with self._b.account("backward"):
+                at = self._b.first_fit(ready, [write(0, word, slot, **own_column(split.steps))])
+            if at >= min(until, made(one.end, self._m)):
+                raise TooLate(what=f"errors {one.index}", cycles=1)
 
     def _join(self, ready: int, until: int, number: int, *, last: bool) -> int:
         """Adds what has come off the ring to a sum in a register: there, or for the core's own in MEM B."""

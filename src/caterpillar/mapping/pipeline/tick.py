@@ -12,7 +12,7 @@ from caterpillar.mapping.pipeline.collectives import Collectives
 from caterpillar.mapping.pipeline.last import last_pass
 from caterpillar.mapping.pipeline.layout import Layout
 from caterpillar.mapping.pipeline.output import Output
-from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, weight_pass
+from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, made, weight_pass
 from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
 from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
@@ -162,7 +162,7 @@ class _Tick:
 
     def _made(self, index: int) -> int:
         """When the last results of a layer's pass are in MEM B."""
-        return self._spans[index][1] + 2 * self._m.fma_latency + 8
+        return made(self._spans[index][1], self._m)
 
     def _span(self, name: str, start: int, end: int) -> None:
         self._marks.append((end, start, name))
