@@ -16,6 +16,7 @@ from caterpillar.mapping.isa import (
     beat_cycles,
     sram_beat_cycles,
 )
+from caterpillar.mapping.pipeline.choose import hop_cycles
 from caterpillar.mapping.pipeline.layout import Layout, old_delay, summed
 from caterpillar.mapping.pipeline.parts import Hold, Part, read, use, write
 from caterpillar.mapping.pipeline.passes import Pass, behind, carried, load, made, own_column, registers, staged, staging
@@ -28,15 +29,19 @@ def stream(b: Planner, layout: Layout, m: Machine, one: Pass, loaded: list[int],
     loaded: when the registers of each position since the tick's first have been loaded; this pass's are added. before:
     the pass whose inputs are in those registers.
     """
-    errors = _Errors(b, layout, m, one) if one.index > 1 else None
-    split, words = one.split, staging(layout)
-    for position in range(split.positions + split.width):
-        if errors and position >= split.width:
-            errors.leave(position - split.width)
+    errors, split = _Errors(b, layout, m, one) if one.index > 1 else None, one.split
+    # what has less time to spare is planned first
+    after = split.width if errors and errors.hasty else 3 * split.width
+    for position in range(split.positions + after):
+        if errors and errors.hasty and position >= after:
+            errors.leave(position - after)
         if position < split.positions:
-            first = max(one.prepared, loaded[-words] if len(loaded) >= words else 0)
+            waiting = staging(layout)
+            first = max(one.prepared, loaded[-waiting] if len(loaded) >= waiting else 0)
             _inputs(b, layout, m, one, position, first, before)
             loaded.append(one.begins(position) + one.beat.forward)
+        if errors and not errors.hasty and position >= after:
+            errors.leave(position - after)
 
 
 def _inputs(b: Planner, layout: Layout, m: Machine, one: Pass, number: int, first: int, before: Pass | None) -> None:
@@ -89,6 +94,13 @@ class _Errors:
         self._b, self._layout, self._m, self._one = b, layout, m, one
         self._sent = self._taken = 0
         self._stored: dict[int, int] = {}  # when what has come off the ring for a position can be read
+
+    @property
+    def hasty(self) -> bool:
+        """Whether sums have little time to spare on their way to the next core: less than a group of turns."""
+        split = self._one.split
+        spare = split.between(min(split.chunks)) * self._one.beat.pace - hop_cycles(self._m)
+        return not split.joined and spare < self._one.period
 
     def leave(self, number: int) -> None:
         """A position's sum goes from its register to the next core, which takes it off the ring.
