@@ -62,7 +62,7 @@ def _splits(network: Network, m: Machine, index: int, before: Split | None) -> l
     least = -(-(m.fma_latency + 2) // pace) + width - 1
     lanes = m.pe_rows
     while lanes <= m.pes_per_core:
-        groups, steps = m.pes_per_core // lanes, lanes // m.pe_rows
+        groups = m.pes_per_core // lanes
         sums = max(-(-panel // groups), width * -(-least // width))
         several = list[tuple[Block, ...]]()
         for grain in (1 << bit for bit in reversed(range(lanes.bit_length()))):
@@ -92,14 +92,15 @@ def _splits(network: Network, m: Machine, index: int, before: Split | None) -> l
 def _divided(split: Split, before: Split, inputs: int, m: Machine) -> Split:
     """The split with the chunks of positions that cores get: as few as hold all inputs, spread evenly.
 
-    Where even the longest are too short for an error sum to come round the ring in time, all are as long.
+    Some cores' chunks are a position shorter than the others'. Where even the longest are too short for an error sum to
+    come round the ring in time, all are as long.
     """
     longest = max(before.chunk_for(split.steps), split.width if m.cores > 1 else 1)
     shortest = next(n for n in itertools.count(1) if split.between(n) * 3 >= hop_cycles(m))
     joined = m.cores > 1 and longest < shortest
     filled = np.bincount(before.place_in_chunk(split.steps).ravel(), minlength=longest).cumsum()
     chunks = (longest,) * m.cores
-    for fewer in range(0 if joined or m.cores == 1 else (longest - shortest) * m.cores + 1):
+    for fewer in range(1 if joined else min(m.cores, (longest - shortest) * m.cores + 1)):
         some = [longest - (k + 1) * fewer // m.cores + k * fewer // m.cores for k in range(m.cores)]
         if filled[np.array(some) - 1].sum() < inputs:
             break

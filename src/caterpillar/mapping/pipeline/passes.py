@@ -166,7 +166,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Turns of one of the positions under way: outputs number .. number + count - 1, each in every group from `late` on.
+    """Turns of a position under way: outputs number .. number + count - 1, in every group from `late` on.
 
     late: 1 if the position has begun in the group before. turn: of its first output, in the group. word: of MEM B, of
     the first output's partial sum.
@@ -231,10 +231,10 @@ def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
 
 def _weights(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
     """Reads and writes of MEM A, by words of k weights, but for words with some turns that are no position's."""
-    k, pace, split, base = halves(m), one.beat.pace, one.split, layout.addresses[one.index]
+    k, split, base = halves(m), one.split, layout.addresses[one.index]
     real = np.zeros(-(-split.weights // k) * k, np.bool_)
     real[[split.slot(position, n) for position in range(split.positions) for n in range(split.sums)]] = True
-    some, full = real.reshape(-1, k).any(axis=1), real.reshape(-1, k).all(axis=1)
+    some, full = np.any(real.reshape(-1, k), axis=1), np.all(real.reshape(-1, k), axis=1)
     kinds: tuple[Kind, ...] = ("backward", "update", "forward") if one.index > 1 else ("update", "forward")
     with b.account(*kinds):
         for word, loops, at in _accesses(one, k, 0, some):
@@ -306,9 +306,7 @@ def kept(k: int, half: int) -> int:
     return STAGED + half if half < k - 1 else NONE
 
 
-def _forward(
-    b: Planner, m: Machine, one: Pass, a: int, some: Stretch, groups: int, factor: int, sums: int
-) -> None:
+def _forward(b: Planner, m: Machine, one: Pass, a: int, some: Stretch, groups: int, factor: int, sums: int) -> None:
     """Partial sums lie in MEM B; the first position's start from +0."""
     split, beat = one.split, one.beat
     step, fields = split.width * beat.pace, {"fma_a": factor, "fma_b": beat.result}

@@ -19,7 +19,17 @@ from caterpillar.mapping.isa import (
 from caterpillar.mapping.pipeline.choose import hop_cycles
 from caterpillar.mapping.pipeline.layout import Layout, old_delay, summed
 from caterpillar.mapping.pipeline.parts import Hold, Part, read, use, write
-from caterpillar.mapping.pipeline.passes import Pass, behind, carried, load, made, own_column, registers, staged, staging
+from caterpillar.mapping.pipeline.passes import (
+    Pass,
+    behind,
+    carried,
+    load,
+    made,
+    own_column,
+    registers,
+    staged,
+    staging,
+)
 from caterpillar.mapping.pipeline.planner import Planner, TooLate, each_core, plus
 
 
