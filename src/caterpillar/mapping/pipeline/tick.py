@@ -12,7 +12,7 @@ from caterpillar.mapping.pipeline.collectives import Collectives
 from caterpillar.mapping.pipeline.last import last_pass
 from caterpillar.mapping.pipeline.layout import Layout
 from caterpillar.mapping.pipeline.output import Output
-from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, weight_pass
+from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, made, weight_pass
 from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
 from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
@@ -162,7 +162,7 @@ class _Tick:
 
     def _made(self, index: int) -> int:
         """When the last results of a layer's pass are in MEM B."""
-        return self._spans[index][1] + 2 * self._m.fma_latency + 8
+        return made(self._spans[index][1], self._m)
 
     def _span(self, name: str, start: int, end: int) -> None:
         self._marks.append((end, start, name))
@@ -196,9 +196,9 @@ class _Tick:
     def _pass(self, index: int) -> None:
         layout, m, b = self._layout, self._m, self._b
         split, beat = layout.splits[index], beat_of(m, back=index > 1)
-        period = beat.pace * split.width * split.sums + self._room.group.get(index, 0)
+        period = beat.pace * split.group_words + self._room.group.get(index, 0)
         start = (self._passes[-1].end if self._passes else 1) + self._room.before.get(index, 0)
-        earlier = sum(one.split.groups for one in self._passes)
+        earlier = sum(one.split.positions for one in self._passes)
         gaps, apart = self._room.gaps.get(index, (0, 1))
         one = Pass(
             index=index,
@@ -210,7 +210,7 @@ class _Tick:
             beat=beat,
             earlier=earlier,
         )
-        while not free_for(b, one, split.width * split.sums, m.fma_latency):
+        while not free_for(b, one, split.group_words, m.fma_latency):
             one = replace(one, start=one.start + 1)
         weight_pass(b, layout, m, one)
         kinds = ("backward", "update", "forward") if index > 1 else ("update", "forward")
