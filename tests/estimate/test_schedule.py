@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from caterpillar.checks import UsageError
 from caterpillar.counters import Counters
 from caterpillar.estimate.events import PHASES
-from caterpillar.estimate.schedule import predict
+from caterpillar.estimate.schedule import BETWEEN, cycles_by_name, predict
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.isa import MicroProgram, Phase
 from caterpillar.network import Network
 from caterpillar.rules import cp, dfa, fa, sgd
 from caterpillar.simulate import count
@@ -186,3 +187,15 @@ def test_phases_by_hand() -> None:
     assert phases["collective"].fma
     for name in ("forward", "backward", "update"):
         assert phases[name].ring_word_hops == phases[name].neighbour_words == 0
+
+
+def test_cycles_by_name() -> None:
+    """A collective has the cycles in which nothing is computed; what is left is between phases."""
+    phases = (
+        Phase(name="forward 1", track="compute", start=0, end=4),
+        Phase(name="forward 2", track="compute", start=6, end=9),
+        Phase(name="all-gather 1", track="collective", start=2, end=7),
+        Phase(name="all-gathers 2 to 3", track="collective", start=7, end=8),
+    )
+    program = MicroProgram(cycles=12, instructions=(), phases=phases)
+    assert cycles_by_name(program) == {BETWEEN: 3, "forward": 7, "all-gather": 2, "all-gathers": 0}

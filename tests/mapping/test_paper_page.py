@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from caterpillar.cost.control import program_bytes
 from caterpillar.estimate import Estimate, estimate
+from caterpillar.estimate.schedule import BETWEEN, cycles_by_name
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A, PAPER_B
 from caterpillar.mapping import Schedule, place
@@ -44,12 +44,12 @@ BATCH_ROWS = {
         "backward": ("backward",),
         "update": ("update",),
         "reduction forward and all-gather": ("reduce", "all-gather"),
-        "reduction backward and reduce-scatter": ("reduce-scatter",),
+        "reduction backward and reduce-scatter, as far as nothing else goes on": ("reduce-scatter",),
         "softmax, output errors to core SRAM": ("softmax", "spread errors"),
     },
     "dfa": {
         "products forward": ("forward",),
-        "output errors through the fixed matrices": ("backward", "reduce errors"),
+        "output errors through the fixed matrices": ("backward", "reduce errors", "errors"),
         "update": ("update",),
         "reduction forward and all-gather": ("reduce", "all-gather"),
         "softmax, output errors to core SRAM": ("softmax", "spread errors"),
@@ -68,12 +68,8 @@ def cells(page: str, row: str) -> list[str]:
 
 
 def phases(schedule: Schedule) -> dict[str, int]:
-    """Cycles of a tick by kind of phase; without what goes on beside another."""
-    taken: dict[str, int] = {}
-    for phase in (one for one in schedule.steady.phases if one.track == "compute"):
-        kind = re.sub(r" \d+", "", phase.name)
-        taken[kind] = taken.get(kind, 0) + phase.end - phase.start
-    return taken
+    """Cycles of a tick by name of phase; without what goes on beside another."""
+    return {name: cycles for name, cycles in cycles_by_name(schedule.steady).items() if cycles and name != BETWEEN}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -133,6 +129,7 @@ def test_the_tables_of_batches(rule: Callable[[int], Rule], column: int) -> None
     taken = phases(schedule)
     kinds = BATCH_ROWS[rule(batch).name]
     want = {row: f"{sum(taken.pop(kind, 0) for kind in some) / batch:,.0f}" for row, some in kinds.items()}
+    want["between phases"] = f"{cycles_by_name(schedule.steady)[BETWEEN] / batch:,.0f}"
     assert not taken
     want |= {
         "the algebra, % of peak": f"{100 * algebra.compute_cycles / algebra.cycles_per_sample:.1f}",
@@ -169,7 +166,9 @@ def of_a_batch(schedule: Schedule, algebra: Estimate) -> dict[str, float]:
         )
         / batch,
     }
-    found["between the phases"] = schedule.cycles_per_sample - sum(found.values())
+    found["reduce-scatter behind the last sample, between the phases"] = schedule.cycles_per_sample - sum(
+        found.values()
+    )
     rows = layout.rows
     columns = sum(layout.cores * -(-layer.beats // rows) * (rows - 1) for layer in layout.layers[1:])
     ring = sum(layout.cores * layer.beats for layer in layout.layers[1:])

@@ -10,8 +10,11 @@ occur. A steady tick's cycles belong to the phases of the compute stretch they l
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache
+
+import numpy as np
 
 from caterpillar.counters import Counters
 from caterpillar.estimate.events import PHASES
@@ -93,6 +96,25 @@ def segment(program: MicroProgram, machine: Machine) -> Segment:
                 rest -= stretch.end - stretch.start
         add(isa.COLLECTIVE, Counters(pe_cycles=part.pes * rest))
     return Segment(cycles=program.cycles, phases=phases)
+
+
+BETWEEN = "between phases"  # cycles in no phase: addresses and latches filled, results in flight
+
+
+def cycles_by_name(program: MicroProgram) -> dict[str, int]:
+    """A group's cycles by name of phase, layers' numbers left out; they sum to program.cycles.
+
+    A phase of the compute track has all its cycles, one of the collective track those in which nothing is computed.
+    """
+    names = np.full(program.cycles, -1, np.int64)
+    bare = {phase.name: re.sub(r" \d+( to \d+)?", "", phase.name) for phase in program.phases}
+    kinds = list(dict.fromkeys(bare.values()))
+    for track in ("collective", "compute"):
+        for phase in program.phases:
+            if phase.track == track:
+                names[phase.start : phase.end] = kinds.index(bare[phase.name])
+    taken = np.bincount(names + 1, minlength=len(kinds) + 1).tolist()
+    return dict(zip((BETWEEN, *kinds), taken, strict=True))
 
 
 def _share(events: Counters, kinds: int) -> Counters:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -111,10 +110,12 @@ def _closed_form(program: Program, machine: Machine, prices: Prices) -> _Answer 
 
 
 def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str) -> _Answer | Infeasible:
-    """By a mapping's schedule: a sample's share of a steady tick. Cycles by kind of stretch, events by phase.
+    """By a mapping's schedule: a sample's share of a steady tick. Cycles by name of phase, events by phase.
 
-    Where groups of cores run different programs, cycles by kind are an average over the cores.
+    Where groups of cores run different programs, cycles by name are an average over the cores.
     """
+    from caterpillar.estimate.schedule import BETWEEN, cycles_by_name  # numpy is slow to import
+
     placed = _placed(program, machine, mapping)
     if isinstance(placed, Infeasible):
         return placed
@@ -123,11 +124,9 @@ def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str)
     cycles: dict[str, float] = {}
     for group, members in zip(schedule.steady.groups, schedule.steady.members(machine.cores), strict=True):
         of_cores = share * len(members) / machine.cores if schedule.steady.others else share
-        for phase in group.phases:
-            if phase.track == "compute":
-                kind = re.sub(r" \d+( to \d+)?", "", phase.name)
-                cycles[kind] = cycles.get(kind, 0) + (phase.end - phase.start) * of_cores
-    cycles["between phases"] = tick.cycles * share - sum(cycles.values())
+        for name, taken in cycles_by_name(group).items():
+            cycles[name] = cycles.get(name, 0) + taken * of_cores
+    cycles[BETWEEN] += tick.cycles * share - sum(cycles.values())  # what rounding leaves
     phases = {phase: events * share if share < 1 else events for phase, events in tick.phases.items()}
     late = {phase: cycles * share for phase, cycles in late_reads(schedule.steady, prices).items()}
     return _Answer(cycles=cycles, phases=phases, late=late, off_core_words=schedule.streamed_weights)

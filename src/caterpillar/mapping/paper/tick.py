@@ -40,7 +40,7 @@ def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
     for index in range(depth, 1, -1):
         with b.phase(f"backward {index}, update {index}", BACKWARD_UPDATE):
             ready = backward_update(b, layout, m, index, ready)
-        with b.phase(f"reduce-scatter {index}", COLLECTIVE):
+        with b.phase(f"reduce-scatter {index}", COLLECTIVE, "collective"):
             ready = reduce_scatter(b, layout, m, index, ready)
     with b.phase("update 1", UPDATE):
         ready = update_first(b, layout, m, ready)
@@ -53,7 +53,7 @@ def _forward(b: Builder, layout: PaperLayout, m: Machine, index: int, ready: int
         ready = products(b, layout, m, index, ready, beats=0 if index == 1 else None)
     with b.phase(f"reduce {index}", COLLECTIVE):
         ready = reduce_columns(b, layout, m, index, ready)
-    with b.phase(f"all-gather {index}", COLLECTIVE):
+    with b.phase(f"all-gather {index}", COLLECTIVE, "collective"):
         gathered = all_gather(b, layout, m, index, ready)
     if index == 1:
         return gathered
@@ -74,7 +74,7 @@ def start_softmax(b: Builder, layout: PaperLayout, m: Machine, ready: int, *, sa
     """Logits to the softmax unit of every core; returns when it has them all, and when its errors are ready."""
     outputs, sums = layout.layers[-1].outputs, layout.layers[-1].sums
     beats = -(-outputs // layout.rows)
-    with b.phase("softmax", BACKWARD):
+    with b.account("backward"):
         for beat in range(beats):
             core, position = divmod(beat, sums)
             group, column = divmod(position, layout.rows)
@@ -90,8 +90,8 @@ def _output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> i
     outputs, sums, cores = layout.layers[-1].outputs, layout.layers[-1].sums, m.cores
     beats = -(-outputs // layout.rows)
     spread = layout.sums + layout.words(sums) * cores
-    begun, done = start_softmax(b, layout, m, ready, sample=0)
-    b.mark("softmax", BACKWARD, "compute", begun, done)
+    _, done = start_softmax(b, layout, m, ready, sample=0)
+    b.mark("softmax", BACKWARD, "compute", ready, done)
     with b.account("backward"):
         b.memory_b(WRITE, ready, [loop(sums * cores, 1, address=1)], spread, ZERO)
     ready = max(done, ready + sums * cores)

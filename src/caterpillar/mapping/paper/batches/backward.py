@@ -49,7 +49,7 @@ def _sample(b: Builder, layout: BatchLayout, m: Machine, index: int, ready: int,
         ready = load_errors(b, m, ready, source=source, beats=layer.sums, again=(1, 0), to=layout.errors)
         ready = _own_inputs(b, layout, m, index, ready, sample)
         ready = _input_errors(b, layout, m, layout.matrix(index), ready)
-    with b.phase(f"reduce-scatter {index}", COLLECTIVE):
+    with b.phase(f"reduce-scatter {index}", COLLECTIVE, "collective"):
         return reduce_scatter(b, layout, m, index, ready, store=layout.errors_of(index - 1, sample))
 
 

@@ -6,6 +6,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.builder import READ, WRITE, Builder, loop
 from caterpillar.mapping.isa import (
     ALL_COLUMNS,
+    BACKWARD,
     BACKWARD_UPDATE,
     COLLECTIVE,
     COLUMN,
@@ -39,7 +40,7 @@ def forward_layer(b: Builder, layout: BatchLayout, m: Machine, index: int, ready
         if sample:
             start = beside(m, layer, ready, beats=layer.sums)
             pace, to = start and pace_of(m, layer, 0), layout.source(index + 1, sample - 1)
-            with b.phase(f"all-gather {index}", COLLECTIVE, "compute" if start is None else "collective"):
+            with b.phase(f"all-gather {index}", COLLECTIVE, "collective"):
                 at = start or ready + 2
                 end = keep(b, layout, m, layer.sums, at, words=layout.reduced, to=to, pace=pace)
             ready = end if start is None else ready
@@ -47,7 +48,7 @@ def forward_layer(b: Builder, layout: BatchLayout, m: Machine, index: int, ready
             ready = products(b, m, layer, ready, source=layout.source(index, sample), to=layout.sums)
         with b.phase(f"reduce {index}", COLLECTIVE):
             ready = reduce_columns(b, layout, m, index, ready)
-    with b.phase(f"all-gather {index}", COLLECTIVE):
+    with b.phase(f"all-gather {index}", COLLECTIVE, "collective"):
         to = layout.source(index + 1, layout.batch - 1)
         return keep(b, layout, m, layer.sums, ready + 2, words=layout.reduced, to=to)
 
@@ -120,11 +121,13 @@ def last_layer(b: Builder, layout: BatchLayout, m: Machine, ready: int) -> int:
             ready = products(b, m, layout.layers[-1], ready, source=source, to=layout.sums)
         with b.phase(f"reduce {index}", COLLECTIVE):
             ready = reduce_columns(b, layout, m, index, ready)
-        with b.phase(f"all-gather {index}", COLLECTIVE):
+        with b.phase(f"all-gather {index}", COLLECTIVE, "collective"):
             ready = all_gather(b, layout, m, index, ready)
         if sample:
             ready = _output_errors(b, layout, m, max(ready, done), sample - 1)
-        ready, done = start_softmax(b, layout, m, ready, sample=sample)
+        begun, done = start_softmax(b, layout, m, ready, sample=sample)
+        b.mark("softmax", BACKWARD, "compute", ready, begun)
+        ready = begun
     return _output_errors(b, layout, m, max(ready, done), layout.batch - 1)
 
 
