@@ -1,6 +1,10 @@
 """caterpillar simulate: figures, trace, refusals; the weights are those of a run of the simulator's own function."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -72,6 +76,58 @@ def test_tables(run):
         assert word in ran.out
 
 
+@pytest.mark.parametrize(("rule", "batch"), [("sgd", 1), ("cp", 1), ("mbgd", 2)])
+def test_counting_alone_says_the_same(run, rule, batch):
+    """Of fill, steady ticks and drain; no values, so no weights."""
+    asked = ("simulate", "--network", "20-10-10", "--rule", rule, "--batch", batch, "--samples", 6, "--json")
+    executed, counted = run(*asked).document, run(*asked, "--count-only").document
+    assert counted == executed | {"weights_sha256": None}
+    assert len(executed["weights_sha256"]) == 64
+
+
+def test_an_epoch_is_counted_without_executing_it(run):
+    asked = ("simulate", "--network", "20-10-10", "--count-only", "--json", "--samples")
+    few, more, epoch = (run(*asked, samples).document for samples in (100, 101, 60_000))
+    for name, count in more["counts"].items():
+        assert epoch["counts"][name] == count + (count - few["counts"][name]) * (60_000 - 101), name
+    assert epoch["cycles"] == more["cycles"] + (60_000 - 101) * more["cycles_per_sample"]
+
+
+def test_a_batch_has_a_row_for_each_phase(run):
+    printed = run("simulate", "--network", "20-10-10", "--rule", "mbgd", "--batch", 4, "--mapping", "paper").out
+    rows = [line.split("\u2502")[1:5] for line in printed.splitlines() if line.startswith("\u2502 forward 1")]
+    assert [cell.strip() for cell in rows[0][:3]] == ["forward 1", "compute", "4"]
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize("command", [("simulate", *SMALL), ("estimate", "--network", "20-10-10", "--mapping", "best")])
+def test_progress_is_for_terminals(command):
+    """On stderr, if that is one, and not with --json."""
+    _, shown = _on_terminal(*command)
+    assert "placing the work" in shown
+    assert ("executing" in shown) == (command[0] == "simulate")
+    out, shown = _on_terminal(*command, "--json")
+    assert shown == ""
+    assert json.loads(out)["fits"]
+
+
+def _on_terminal(*words):
+    """What a command writes to stdout, and to a terminal as stderr."""
+    ours, its = pty.openpty()
+    with subprocess.Popen([sys.executable, "-m", "caterpillar", *words], stdout=subprocess.PIPE, stderr=its) as process:
+        os.close(its)
+        shown = b""
+        try:
+            while more := os.read(ours, 4096):
+                shown += more
+        except OSError:  # so Linux says that the writer has left
+            pass
+        os.close(ours)
+        out = process.stdout.read()
+    assert process.returncode == 0
+    return out, shown.decode()
+
+
 def test_what_does_not_fit_is_an_answer(run):
     document = run("simulate", "--network", "2500-2000-1500-1000-500-10", "--rule", "fa", "--json").document
     assert document["fits"] is False
@@ -82,6 +138,8 @@ def test_refusals_are_one_line(refused, tmp_path):
     assert refused("simulate", "--rule", "mbcp", "--batch", "3").startswith("--batch must be 1 or even")
     assert refused("simulate", "--mapping", "wurst").startswith("--mapping must be one of ")
     assert "samples" in refused("simulate", "--samples", 0)
+    few = refused("simulate", *SMALL[:2], "--samples", 10**6, "--count-only", "--trace", tmp_path / "trace.json")
+    assert few.startswith("--trace would have ")
     missing = tmp_path / "none" / "trace.json"
     assert refused("simulate", *SMALL, "--trace", missing).startswith(f"--trace file {missing} cannot be written")
     machine = tmp_path / "m.toml"

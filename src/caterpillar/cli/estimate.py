@@ -53,6 +53,7 @@ def estimate(
     """
     from caterpillar.checks import Infeasible
     from caterpillar.cli.output import print_json
+    from caterpillar.cli.progress import Bar
     from caterpillar.cost import area_mm2, parse_prices
     from caterpillar.evaluate import evaluate
     from caterpillar.machine import parse_machine
@@ -61,7 +62,9 @@ def estimate(
 
     net, learning = parse_network(network), parse_rule(rule, batch=batch, momentum=momentum)
     target, table = parse_machine(machine), parse_prices(prices, volts)
-    answer = evaluate(net, learning, target, mapping=mapping, prices=table, numerics=numerics, executed=executed)
+    with Bar(quiet=json) as bar:
+        bar.update("placing the work", 0, None)
+        answer = evaluate(net, learning, target, mapping=mapping, prices=table, numerics=numerics, executed=executed)
     if isinstance(answer, Infeasible):
         if json:
             known: dict[str, object] = {

@@ -10,16 +10,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 class Bar:
-    """with Bar() as bar: bar.update("epoch 2 of 5", 1200, 6000). Without a terminal nothing is shown."""
+    """with Bar() as bar: bar.update("epoch 2 of 5", 1200, 6000). Without a terminal, or quiet, nothing is shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         console = Console(stderr=True)
         self._progress = Progress(
             *columns,
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=quiet or not console.is_terminal,
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -34,8 +34,8 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def update(self, text: str, done: float, total: float) -> None:
-        """Show how much is done."""
+    def update(self, text: str, done: float, total: float | None) -> None:
+        """Show how much is done; total None, before any other: no one knows of how much."""
         self._progress.update(self._task, description=text, completed=done, total=total)
 
     def aside(self, show: Callable[[], None]) -> None:

@@ -12,17 +12,25 @@ from caterpillar.cli import options
 from caterpillar.cli.sensitivity import print_sensitivity, sensitivity_document
 
 if TYPE_CHECKING:
+    from caterpillar.cli.progress import Bar
     from caterpillar.cost import Prices
     from caterpillar.counters import Counters
+    from caterpillar.datasets import Samples
     from caterpillar.mapping import Schedule
+    from caterpillar.mapping.isa import Phase
     from caterpillar.program import Program
-    from caterpillar.simulate import Run
     from caterpillar.train import State
 
-Samples = Annotated[
+GivenSamples = Annotated[
     int | None,
     typer.Option(
         help="Training images to run through the machine, whole batches; two batches if not given.", metavar="N", min=1
+    ),
+]
+CountOnly = Annotated[
+    bool,
+    typer.Option(
+        "--count-only", help="Execute no values: the same cycles, events and energy, of an epoch in a second."
     ),
 ]
 Trace = Annotated[
@@ -35,12 +43,13 @@ LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate.", meta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done:
-    """A run as executed, and what it started from."""
+    """A run as executed, or as counted. weights_sha256: of the trained weights; None if only counted."""
 
     schedule: Schedule
-    run: Run
-    start: State
     samples: int
+    cycles: int
+    counters: Counters
+    weights_sha256: str | None
 
 
 def simulate(
@@ -52,18 +61,21 @@ def simulate(
     prices: options.Prices = "paper",
     volts: options.Volts = None,
     sensitivity: options.Sensitivity = False,
-    samples: Samples = None,
+    samples: GivenSamples = None,
     seed: Seed = 0,
     lr: LearningRate = 0.01,
+    count_only: CountOnly = False,
     trace: Trace = None,
     json: options.Json = False,
 ) -> None:
     """Train on the machine cycle by cycle: real half-precision values, every event counted, every hazard refused.
 
-    The weights are those that the trainer gives, to the bit, when it adds in the machine's order.
+    The weights are those that the trainer gives, to the bit, when it adds in the machine's order. With --count-only
+    none are made: cycles and events do not depend on data, so of each kind of tick one is counted.
     """
     from caterpillar.checks import Infeasible
     from caterpillar.cli.output import print_json
+    from caterpillar.cli.progress import Bar
     from caterpillar.cost import parse_prices
     from caterpillar.machine import parse_machine
     from caterpillar.mapping import place
@@ -74,7 +86,9 @@ def simulate(
     target = parse_machine(machine)
     table = parse_prices(prices, volts).of(target)
     program = parse_rule(rule, batch=batch)(parse_network(network))
-    schedule = place(program, target, mapping=mapping)
+    with Bar(quiet=json) as bar:
+        bar.update("placing the work", 0, None)
+        schedule = place(program, target, mapping=mapping)
     if isinstance(schedule, Infeasible):
         asked = {"network": program.network.name, "rule": program.rule, "machine": target.name, "mapping": mapping}
         if json:
@@ -83,9 +97,14 @@ def simulate(
             typer.echo(f"{program.network.name}, {program.rule} on {target.name} does not fit: {schedule}")
         return
     samples = 2 * batch if samples is None else samples
-    if trace is not None:
-        write_trace(trace, schedule, samples)
-    done = _execute(schedule, program, samples=samples, seed=seed, rate=lr)
+    schedule.ticks(samples)  # what is refused is refused before anything is written
+    start, data = (None, None) if count_only else _prepared(program, samples, seed=seed, rate=lr)
+    with Bar(quiet=json) as bar:
+        if trace is not None:
+            bar.update("writing the trace", 0, None)
+            write_trace(trace, schedule, samples)
+        bar.update("counting", 0, None)
+        done = _execute(schedule, start, data, lr, bar) if start and data else _count(schedule, samples)
     if json:
         counted = _bill(done, table).counters
         swings = {"sensitivity": sensitivity_document(counted, table)} if sensitivity else {}
@@ -96,19 +115,25 @@ def simulate(
             print_sensitivity("of the run", _bill(done, table).counters, table)
 
 
-def _execute(schedule: Schedule, program: Program, *, samples: int, seed: int, rate: float) -> _Done:
-    import numpy as np
-
+def _prepared(program: Program, samples: int, *, seed: int, rate: float) -> tuple[State, Samples]:
+    """What a run starts from, and its images."""
     from caterpillar.cli.request import refuse_misfit
     from caterpillar.datasets import load_dataset
-    from caterpillar.simulate import simulate
     from caterpillar.train import Settings, initial_state
 
+    settings = Settings(learning_rate=rate, seed=seed, epochs=1, numerics="fp16")
     dataset = load_dataset(samples=samples, seed=seed)
     refuse_misfit(program.network, dataset)
-    data = dataset.train
-    settings = Settings(learning_rate=rate, seed=seed, epochs=1, numerics="fp16")
-    start = initial_state(program, settings)
+    return initial_state(program, settings), dataset.train
+
+
+def _execute(schedule: Schedule, start: State, data: Samples, rate: float, bar: Bar) -> _Done:
+    from dataclasses import replace
+
+    import numpy as np
+
+    from caterpillar.simulate import simulate
+
     feedback = tuple(matrix if matrix.size else None for matrix in start.feedback)
     run = simulate(
         schedule,
@@ -117,8 +142,17 @@ def _execute(schedule: Schedule, program: Program, *, samples: int, seed: int, r
         data.labels,
         rate,
         feedback=feedback if any(matrix is not None for matrix in feedback) else (),
+        on_progress=lambda done, ticks: bar.update("executing", done, ticks),
     )
-    return _Done(schedule=schedule, run=run, start=start, samples=samples)
+    sha256 = replace(start, weights=run.weights).weights_sha256
+    return _Done(schedule=schedule, samples=len(data), cycles=run.cycles, counters=run.counters, weights_sha256=sha256)
+
+
+def _count(schedule: Schedule, samples: int) -> _Done:
+    from caterpillar.simulate import count
+
+    cycles, counters = count(schedule, samples)
+    return _Done(schedule=schedule, samples=samples, cycles=cycles, counters=counters, weights_sha256=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +182,11 @@ def _bill(done: _Done, table: Prices) -> _Bill:
 
 
 def _document(done: _Done, table: Prices) -> dict[str, object]:
-    from dataclasses import replace
-
     from caterpillar.cost import energy_pj, energy_range_pj
     from caterpillar.cost.control import program_bytes
     from caterpillar.evaluate import late_reads
 
-    schedule, run, bill = done.schedule, done.run, _bill(done, table)
+    schedule, bill = done.schedule, _bill(done, table)
     return {
         "network": schedule.network.name,
         "rule": schedule.rule,
@@ -164,20 +196,20 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
         "numerics": "fp16",
         "fits": True,
         "samples": done.samples,
-        "cycles": run.cycles,
+        "cycles": done.cycles,
         "late_read_cycles": sum(bill.late.values()),
         "cycles_per_sample": schedule.cycles_per_sample,
         "late_read_cycles_per_sample": sum(late_reads(schedule.steady, table).values()) / schedule.batch,
         "batch": schedule.batch,
         "utilization": schedule.utilization,
         "macs_per_sample": schedule.macs_per_sample,
-        "counts": run.counters.as_dict(),
+        "counts": done.counters.as_dict(),
         "energy_pj": energy_pj(bill.counters, table),
         "energy_range_pj": list(energy_range_pj(bill.counters, table)),
         "energy_by_phase": {phase: energy_pj(events, table) for phase, events in bill.phases.items()},
         "phases": [asdict(phase) for phase in schedule.steady.phases],
         "micro_program_bytes": program_bytes(schedule.steady),
-        "weights_sha256": replace(done.start, weights=run.weights).weights_sha256,
+        "weights_sha256": done.weights_sha256,
     }
 
 
@@ -195,7 +227,7 @@ def _print(done: _Done, table: Prices) -> None:
     from caterpillar.cost.control import STORE_BYTES, program_bytes
     from caterpillar.evaluate import late_reads
 
-    schedule, run, bill = done.schedule, done.run, _bill(done, table)
+    schedule, bill = done.schedule, _bill(done, table)
     title = f"{schedule.network.name}, {schedule.rule} on {schedule.machine.name}, {schedule.mapping} mapping"
     energy = energy_pj(bill.counters, table)
     late, late_a_tick = sum(bill.late.values()), sum(late_reads(schedule.steady, table).values())
@@ -204,7 +236,7 @@ def _print(done: _Done, table: Prices) -> None:
     store = f"KB a core; {table.name} prices have a store of {STORE_BYTES / 1024:g}" if table.machine else "KB a core"
     figures = [
         ("samples", f"{done.samples:,}", ""),
-        ("cycles of the run, fill and drain included", f"{run.cycles:,}", ""),
+        ("cycles of the run, fill and drain included", f"{done.cycles:,}", ""),
         ("late reads of the run, besides", f"{late:,.0f}", late_unit),
         ("cycles of a steady tick", f"{schedule.steady.cycles:,}", samples_a_tick),
         ("late reads of a steady tick, besides", f"{late_a_tick:,.0f}", samples_a_tick),
@@ -215,16 +247,24 @@ def _print(done: _Done, table: Prices) -> None:
     if not late:
         figures = [row for row in figures if not row[0].startswith("late reads")]
     print_table(title, ("figure", "value", "unit"), figures)
-    lengths = [(phase, phase.end - phase.start) for phase in schedule.steady.phases]
-    phases = [
-        (phase.name, phase.track, f"{phase.start:,}", f"{cycles:,}", f"{cycles / schedule.steady.cycles:.1%}")
-        for phase, cycles in lengths
-    ]
-    columns = ("phase", "track", "from cycle", "cycles", "share")
+    phases = _rows(schedule.steady.phases, schedule.steady.cycles)
+    columns = ("phase", "track", "times", "from cycle", "cycles", "share")
     tick = "A steady tick of core 0" if schedule.steady.others else "A steady tick"
     print_table(f"{tick}, phase by phase (the two tracks overlap)", columns, phases)
     print_shares(f"Where the energy of the run goes, {table.name} prices", "component", "pJ", energy)
     by_phase = {phase: sum(energy_pj(counts, table).values()) for phase, counts in bill.phases.items()}
     print_shares("When the energy of the run goes", "phase", "pJ", by_phase)
-    events = [(name.replace("_", " "), f"{value:,}") for name, value in run.counters.as_dict().items() if value]
+    events = [(name.replace("_", " "), f"{value:,}") for name, value in done.counters.as_dict().items() if value]
     print_table("Events of the run", ("event", "count"), events)
+
+
+def _rows(phases: tuple[Phase, ...], tick_cycles: int) -> list[tuple[str, ...]]:
+    """A row for each name of a track: a batch's samples go through the same phases."""
+    found: dict[tuple[str, str], list[Phase]] = {}
+    for phase in phases:
+        found.setdefault((phase.name, phase.track), []).append(phase)
+    taken = {key: sum(one.end - one.start for one in some) for key, some in found.items()}
+    return [
+        (*key, f"{len(some):,}", f"{some[0].start:,}", f"{taken[key]:,}", f"{taken[key] / tick_cycles:.1%}")
+        for key, some in found.items()
+    ]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +75,12 @@ def simulate(
     rate: float,
     *,
     feedback: tuple[Half | None, ...] = (),
+    on_progress: Callable[[int, int], None] = lambda _done, _ticks: None,
 ) -> Run:
     """Execute a run on every cycle: inputs (samples, m), labels (samples,), weights per layer (m, n), half precision.
 
-    feedback: per layer B_l or None: shaped like W_l for fa, (n_l, n_L) for dfa.
+    feedback: per layer B_l or None: shaped like W_l for fa, (n_l, n_L) for dfa. on_progress(done, ticks) is called
+    after each tick, with how many are done.
 
     Pure: the arguments are left as they are. Raises Hazard where the hardware could not do what a micro-program asks,
     SpecError where shapes are not the schedule's, labels not the network's or batches not whole.
@@ -97,6 +99,7 @@ def simulate(
         for words in _together(each.at(tick) for each in controls[id(program)]):
             state.execute(words, _of_batch(labels, tick - schedule.label_lag, batches))
         state.finish_tick()
+        on_progress(tick + 1, len(programs))
     return Run(cycles=cycles, counters=counters, weights=state.weights())
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caterpillar.checks import OutputError
+from caterpillar.checks import OutputError, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import COLUMN_OF, DOWN, FROM_SRAM, TO_SRAM, UP, Control, MicroProgram, Phase, link_hops
 from caterpillar.mapping.schedule import Schedule, windows
 
 WINDOW = 32  # cycles that counters are averages over, at least
 SAMPLES = 1 << 16  # of counters, of all cores: windows grow with the run, that the file does not
+SLICES = 10_000_000  # of a trace at most, a gigabyte
 TRACKS = {"compute": 1, "collective": 2}
 UNITS = {
     "FMA": "fma",
@@ -70,7 +71,18 @@ def trace_events(schedule: Schedule, samples: int) -> Iterator[Event]:
 
 
 def write_trace(path: Path, schedule: Schedule, samples: int) -> None:
-    """Write the trace of a run, an event a line. Raises OutputError if the path cannot be written."""
+    """Write the trace of a run, an event a line.
+
+    Raises OutputError if the path cannot be written, UsageError if the trace would have more than SLICES slices.
+    """
+    members = [len(cores) for cores in schedule.steady.members(schedule.machine.cores)]
+    slices = sum(
+        cores * len(group.phases)
+        for program in schedule.ticks(samples)
+        for cores, group in zip(members, program.groups, strict=True)
+    )
+    if slices > SLICES:
+        raise UsageError(f"--trace would have {slices:,} slices, at most {SLICES:,} are allowed: lower --samples")
     try:
         with path.open("w", encoding="utf-8") as file:
             file.write('{"displayTimeUnit": "ns", "traceEvents": [')
