@@ -72,7 +72,7 @@ def test_what_cannot_be_is_refused_in_one_line(refused, tmp_path):
     assert refused("cost", "paper-a", "--rule", "cp") == "--rule describes a run: it goes with --sensitivity"
     for command in (("cost", "paper-a"), ("estimate",), ("simulate",)):
         said = refused(*command, "--prices", "cacti", "--volts", "nan")
-        assert said == "volts must be in [0.7, 1.1], where the scaling laws hold, got nan"
+        assert said == "--volts must be in [0.7, 1.1], where the scaling laws hold, got nan"
         assert refused(*command, "--prices", "cacti", "--volts", "x").endswith("must be a number, got 'x'")
     assert "--volts goes with --prices cacti" in refused("cost", "paper-a", "--prices", "paper", "--volts", "0.8")
     assert "ns a stage at 45 nm and 0.75 V" in refused("cost", "paper-a", "--volts", "0.75")

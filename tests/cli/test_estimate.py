@@ -78,10 +78,10 @@ def test_what_does_not_fit_is_an_answer(run, tmp_path):
     [
         (("--network", "500-abc"), "--network must be layer sizes joined with dashes, such as 500-500-500-10, or a"),
         (("--rule", "adam"), "--rule must be one of sgd, mbgd, fa, dfa, cp, mbcp, got 'adam'"),
-        (("--rule", "mbgd", "--batch", "0"), "Rule.batch must be an int in [1, 65536] samples, got 0"),
+        (("--rule", "mbgd", "--batch", "0"), "--batch must be an int in [1, 65536] samples, got 0"),
         (("--rule", "cp", "--batch", "8"), "--batch must be 1 for cp (the batched rule is mbcp), got 8"),
         (("--batch", "two"), "Invalid value for '--batch': must be a whole number, got 'two'"),
-        (("--momentum", "1"), "Rule.momentum must be a number in [0, 0.9999], got 1.0"),
+        (("--momentum", "1"), "--momentum must be a number in [0, 0.9999], got 1.0"),
         (("--momentum", "much"), "Invalid value for '--momentum': must be a number, got 'much'"),
         (
             ("--machine", "paper-c"),

@@ -96,7 +96,7 @@ def test_wrong_options_are_one_line(refused, sweep, tmp_path):
     assert "--limit must be an int of at least 1" in refused("explore", sweep, "--limit", 0)
     assert "--confirm needs the sweep file" in refused("explore", "--query", "front", "--confirm")
     assert "--pictures needs the sweep file" in refused("explore", "--query", "front", "--pictures")
-    assert "cannot be read" in refused("explore", "--query", "front", "--out", tmp_path)
+    assert "results.parquet does not exist: " in refused("explore", "--query", "front", "--out", tmp_path)
 
 
 def test_to_accuracy_takes_the_stored_study(run, refused, sweep, tmp_path, monkeypatch):

@@ -75,9 +75,17 @@ def test_requests_that_cannot_be(refused, tmp_path):
     machine = tmp_path / "m.toml"
     machine.write_text(toml(MACHINES["square"]))
     asked = ("simulate", "--network", "20-10-10", "--machine", machine)
-    assert "'--samples'" in refused(*asked, "--samples", 0)
+    assert refused(*asked, "--samples", 0) == "--samples must be an int in [1, 60000] training images, got 0"
+    assert refused(*asked, "--samples", 0, "--count-only") == "--samples must be at least 1, got 0"
+    assert refused(*asked, "--lr", 0) == "--lr must be a number in [1e-09, 1000], got 0.0"
+    assert refused(*asked, "--lr", "fast") == "Invalid value for '--lr': must be a number, got 'fast'"
+    assert refused(*asked, "--seed", -1).startswith("--seed must be an int in [0, ")
+    said = refused(*asked, "--rule", "mbcp", "--batch", 4, "--mapping", "paper")
+    assert said.endswith(" for a simulation of --mapping paper with --batch 4, got 'mbcp'")
     assert refused(*asked, "--rule", "mbgd", "--batch", 5) == "--batch must be 1 or even for a simulation, got 5"
-    assert refused(*asked, "--rule", "mbgd", "--batch", 4, "--samples", 6).startswith("samples must be a multiple of ")
+    assert refused(*asked, "--rule", "mbgd", "--batch", 4, "--samples", 6).startswith(
+        "--samples must be a multiple of "
+    )
     assert refused(*asked, "--trace", tmp_path).endswith("cannot be written: Is a directory")
     nine = ("simulate", "--network", "20-10-9", "--machine", machine)
     assert refused(*nine) == "--network has 9 outputs, but mnist has 10 classes"

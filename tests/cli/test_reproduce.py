@@ -36,5 +36,6 @@ def test_tables(run, tmp_path):
 def test_a_place_that_cannot_be_written_is_refused_before_the_trainings(refused, tmp_path):
     (tmp_path / "file").write_text("mine")
     assert refused("reproduce", "--out", tmp_path / "file").startswith(f"--out {tmp_path}/file cannot be written: ")
+    assert refused("reproduce", "--workers", 0) == "--workers must be an int of at least 1, got 0"
     assert refused("reproduce", "--out", "/proc/none").startswith("--out /proc/none cannot be written: ")
     assert (tmp_path / "file").read_text() == "mine"

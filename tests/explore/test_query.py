@@ -80,5 +80,5 @@ def test_a_folder_may_be_a_text(sweep: Callable[..., Sweep], tmp_path: Path) -> 
 
 
 def test_no_results_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot be read"):
+    with pytest.raises(OutputError, match="does not exist"):
         read_results(tmp_path)

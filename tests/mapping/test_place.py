@@ -105,12 +105,12 @@ def test_a_queue_that_is_too_short() -> None:
     [
         (
             replace(mbcp(4), name="mine"),
-            "--rule must be one of sgd, mbgd, fa, dfa, cp, mbcp for a simulation, got 'mine4'",
+            "--rule must be one of sgd, mbgd, fa, dfa, cp, mbcp for a simulation, got 'mine'",
         ),
-        (mbcp(4, momentum=0.9, remedy="spike"), "--momentum must be 0 for a simulation"),
-        (cp(momentum=0.9), "--momentum must be 0 for a simulation"),
+        (mbcp(4, momentum=0.9, remedy="spike"), "--momentum must be 0 for a simulation, got 0.9"),
+        (cp(momentum=0.9), "--momentum must be 0 for a simulation, got 0.9"),
         (dfa(3), "--batch must be 1 or even for a simulation, got 3"),
-        (sgd(momentum=0.9), "--momentum must be 0 for a simulation"),
+        (sgd(momentum=0.9), "--momentum must be 0 for a simulation, got 0.9"),
     ],
 )
 def test_rules_that_are_not_placed(rule, message: str) -> None:
@@ -132,5 +132,5 @@ def test_requests_that_are_not_placed() -> None:
         place(sgd()(SMALL), replace(PAPER_A, pe_sram_word_bits=128, fma_latency=2))
     with pytest.raises(UsageError, match="sizes must end in at most 4096 for a simulation, got 4097"):
         place(sgd()(Network.mlp(8, 8, 4097)), PAPER_A)
-    with pytest.raises(UsageError, match="sizes must have at least 3 entries for a simulation, got 2"):
+    with pytest.raises(UsageError, match=r"sizes must have at least 3 entries .* for a simulation, got 2"):
         place(sgd()(Network.mlp(8, 8)), PAPER_A)

@@ -78,3 +78,9 @@ def test_momentum_reads_and_writes_the_velocity():
     assert velocity in heavy.reads
     assert velocity in heavy.writes
     assert velocity in Forward(layer=1, lag=0, lookahead=2).reads
+
+
+def test_a_rule_with_its_batch_in_words():
+    assert program(*FORWARD, ERROR, *BACK).rule_and_batch == "test"
+    eight = Program(rule="test8", network=NET, batch=8, passes=(*FORWARD, ERROR, *BACK))
+    assert eight.rule_and_batch == "test with batch 8"

@@ -187,5 +187,5 @@ def test_what_does_not_fit(network: Network, machine: Machine, rule: Rule, what:
 
 
 def test_rules_that_it_has_no_batches_of() -> None:
-    with pytest.raises(UsageError, match="one of mbgd, fa, dfa for a simulation of a batch under mapping paper"):
+    with pytest.raises(UsageError, match="one of mbgd, fa, dfa for a simulation of --mapping paper with --batch"):
         place(mbcp(2)(SMALL), PAPER_A, mapping="paper")

@@ -111,7 +111,7 @@ def test_sgd_on_the_papers_large_network_and_its_machine() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"pe_cols": 2}, "Machine.pe_cols must equal pe_rows for mapping paper, .* got 2 and 4"),
+        ({"pe_cols": 2}, "Machine.pe_cols must equal pe_rows, 4, for mapping paper .*, got 2"),
         ({"neighbour_links": False}, "Machine.neighbour_links must be true"),
     ],
 )
@@ -122,7 +122,7 @@ def test_machines_that_it_has_no_programs_for(change: dict[str, int], words: str
 
 def test_rules_that_it_has_no_programs_for() -> None:
     with pytest.raises(
-        UsageError, match=r"--rule must be one of sgd, mbgd, cp for a simulation of mapping paper, got 'fa'"
+        UsageError, match=r"--rule must be one of sgd, mbgd, cp for a simulation of --mapping paper, got 'fa'"
     ):
         place(fa()(SMALL), PAPER_A, mapping="paper")
 

@@ -85,7 +85,7 @@ def estimate(
             }
             print_json({**known, **dict.fromkeys(UNKNOWN)})
         else:
-            typer.echo(f"{net.name}, {learning.label} on {target.name} does not fit: {answer}")
+            typer.echo(f"{net.name}, {learning(net).rule_and_batch} on {target.name} does not fit: {answer}")
     elif json:
         swings = {"sensitivity": sensitivity_document(answer.counts, table.of(target))} if sensitivity else {}
         print_json({**answer.as_dict(), **swings})
@@ -98,7 +98,7 @@ def estimate(
 def _print(answer: Evaluation) -> None:
     from caterpillar.cli.output import print_shares, print_table, uj_and_range
 
-    name = answer.rule if answer.batch == 1 else f"{answer.rule}, batch {answer.batch},"
+    name = answer.rule if answer.batch == 1 else f"{answer.rule} with batch {answer.batch}"
     way = f"{answer.mapping} mapping{' as executed' if answer.executed else ''}, {answer.prices} prices"
     title = f"{answer.network.name}, {name} on {answer.machine.name} ({way})"
     figures = [

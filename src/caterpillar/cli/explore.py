@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caterpillar.explore import Confirmation, Epochs, Exploration, Plan, Sweep
 
 SweepFile = Annotated[Path | None, typer.Argument(help="The sweep's TOML file.", show_default=False)]
-Workers = Annotated[int, typer.Option(help="Processes to work in.", metavar="N")]
+Workers = Annotated[int, typer.Option(help="Processes to work in.", metavar="N", parser=options.whole)]
 Dask = Annotated[
     str | None,
     typer.Option(
@@ -28,7 +28,10 @@ Query = Annotated[
         metavar="EXPRESSION",
     ),
 ]
-Limit = Annotated[int, typer.Option(help="Points to show, the best in the first objective first.", metavar="N")]
+Limit = Annotated[
+    int,
+    typer.Option(help="Points to show, the best in the first objective first.", metavar="N", parser=options.whole),
+]
 Confirm = Annotated[
     bool, typer.Option("--confirm", help="Execute the front's points cycle by cycle; writes --out/confirmed.parquet.")
 ]

@@ -11,14 +11,16 @@ DEFAULT_NETWORK = "500-500-500-10"
 DEFAULT_RULE = "sgd"
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A whole number, as typer's parser."""
     try:
         return int(text)
     except ValueError:
         raise typer.BadParameter(f"must be a whole number, got {text!r}") from None
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A number, as typer's parser."""
     try:
         return float(text)
     except ValueError:
@@ -34,9 +36,9 @@ _RULE = typer.Option(
     help=f"sgd, mbgd, fa, dfa, cp or mbcp. Default: {DEFAULT_RULE}.", metavar="RULE", show_default=False
 )
 _BATCH = typer.Option(
-    help="Samples in a batch; 1 for sgd and cp. Default: 1.", metavar="N", parser=_whole, show_default=False
+    help="Samples in a batch; 1 for sgd and cp. Default: 1.", metavar="N", parser=whole, show_default=False
 )
-_MOMENTUM = typer.Option(help="Momentum. Default: 0, none.", metavar="M", parser=_number, show_default=False)
+_MOMENTUM = typer.Option(help="Momentum. Default: 0, none.", metavar="M", parser=number, show_default=False)
 _REMEDY = "Against CP's staleness, with --momentum: none, spike or prediction. Default: none."
 _NUMERICS = "The arithmetic."
 
@@ -60,7 +62,7 @@ Volts = Annotated[
     typer.Option(
         help="Supply of the logic, 0.7 to 1.1, with --prices cacti.",
         metavar="V",
-        parser=_number,
+        parser=number,
         show_default="by node, 0.9 at 45 nm",
     ),
 ]
@@ -81,20 +83,20 @@ GivenNumerics = Annotated[
     str | None, typer.Option("--numerics", help=f"{_NUMERICS} Default: fp32.", metavar="NUMERICS")
 ]
 GivenSeed = Annotated[
-    int | None, typer.Option(help="Draws images, weights and feedback. Default: 0.", metavar="N", parser=_whole)
+    int | None, typer.Option(help="Draws images, weights and feedback. Default: 0.", metavar="N", parser=whole)
 ]
 GivenSamples = Annotated[
-    int | None, typer.Option(help="Training images an epoch. Default: 6000.", metavar="N", parser=_whole)
+    int | None, typer.Option(help="Training images an epoch. Default: 6000.", metavar="N", parser=whole)
 ]
 GivenData = Annotated[str | None, typer.Option(help="mnist, or a folder of IDX files. Default: mnist.", metavar="DATA")]
 GivenLearningRate = Annotated[
     float | None,
-    typer.Option("--lr", help="Learning rate. Default: what a search found.", metavar="RATE", parser=_number),
+    typer.Option("--lr", help="Learning rate. Default: what a search found.", metavar="RATE", parser=number),
 ]
 GivenEpochs = Annotated[
-    int | None, typer.Option(help="Times through the training images. Default: 10.", metavar="N", parser=_whole)
+    int | None, typer.Option(help="Times through the training images. Default: 10.", metavar="N", parser=whole)
 ]
-Threads = Annotated[int, typer.Option(help="Threads; the result is the same for any.", metavar="N", parser=_whole)]
+Threads = Annotated[int, typer.Option(help="Threads; the result is the same for any.", metavar="N", parser=whole)]
 
 Out = Annotated[Path | None, typer.Option(help="The folder to write to.", metavar="DIR")]
 OutFolder = Annotated[Path, typer.Option(help="The folder to write to.", metavar="DIR")]

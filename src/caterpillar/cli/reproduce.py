@@ -16,7 +16,7 @@ Quick = Annotated[
         help="Figs. 5 to 9 from the stored study; or run what it lacks, in hours and resumable.",
     ),
 ]
-Workers = Annotated[int, typer.Option(help="Trainings at a time.", min=1)]
+Workers = Annotated[int, typer.Option(help="Trainings at a time.", metavar="N", parser=options.whole)]
 Dask = Annotated[str | None, typer.Option(help="A dask scheduler to train on, or local. With --full.")]
 
 
@@ -31,11 +31,14 @@ def reproduce(
 
     Writes rows.json, rows.md, questions.md and a picture of each to the folder.
     """
+    from caterpillar.checks import UsageError
     from caterpillar.cli.output import print_json, print_rich
     from caterpillar.cli.progress import Bar
     from caterpillar.report import reproduction_tables, write_reproduction
     from caterpillar.reproduce import run_reproduction
 
+    if workers < 1:
+        raise UsageError(f"--workers must be an int of at least 1, got {workers}")
     with Bar() as bar:
         found = run_reproduction(out, quick=quick, workers=workers, dask=dask, on_progress=bar.update)
     written = write_reproduction(found, out)

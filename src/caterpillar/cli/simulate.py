@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 GivenSamples = Annotated[
     int | None,
     typer.Option(
-        help="Training images to run through the machine, whole batches; two batches if not given.", metavar="N", min=1
+        help="Training images to run through the machine, whole batches; two batches if not given.",
+        metavar="N",
+        parser=options.whole,
     ),
 ]
 CountOnly = Annotated[
@@ -37,8 +39,8 @@ Trace = Annotated[
     Path | None,
     typer.Option(help="Write a trace of phases, collectives and units' use for the Perfetto UI.", metavar="FILE"),
 ]
-Seed = Annotated[int, typer.Option(help="Draws images, weights and feedback.", metavar="N", min=0)]
-LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate.", metavar="RATE", min=0.0)]
+Seed = Annotated[int, typer.Option(help="Draws images, weights and feedback.", metavar="N", parser=options.whole)]
+LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate.", metavar="RATE", parser=options.number)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ def simulate(
     target = parse_machine(machine)
     table = parse_prices(prices, volts).of(target)
     program = parse_rule(rule, batch=batch)(parse_network(network))
+    samples = 2 * batch if samples is None else samples
+    start, data = (None, None) if count_only else _prepared(program, samples, seed=seed, rate=lr)
     with Bar(quiet=json) as bar:
         bar.update("placing the work", 0, None)
         schedule = place(program, target, mapping=mapping)
@@ -94,11 +98,9 @@ def simulate(
         if json:
             print_json({**asked, "fits": False, "infeasible": asdict(schedule)})
         else:
-            typer.echo(f"{program.network.name}, {program.rule} on {target.name} does not fit: {schedule}")
+            typer.echo(f"{program.network.name}, {program.rule_and_batch} on {target.name} does not fit: {schedule}")
         return
-    samples = 2 * batch if samples is None else samples
-    schedule.ticks(samples)  # what is refused is refused before anything is written
-    start, data = (None, None) if count_only else _prepared(program, samples, seed=seed, rate=lr)
+    schedule.ticks(samples)  # refuses batches that are not whole before a trace is written
     with Bar(quiet=json) as bar:
         if trace is not None:
             bar.update("writing the trace", 0, None)
@@ -110,7 +112,7 @@ def simulate(
         swings = {"sensitivity": sensitivity_document(counted, table)} if sensitivity else {}
         print_json({**_document(done, table), **swings})
     else:
-        _print(done, table)
+        _print(done, table, program.rule_and_batch)
         if sensitivity:
             print_sensitivity("of the run", _bill(done, table).counters, table)
 
@@ -221,14 +223,14 @@ def _phases(done: _Done) -> dict[str, Counters]:
     return predict(schedule).phases(done.samples)
 
 
-def _print(done: _Done, table: Prices) -> None:
+def _print(done: _Done, table: Prices, rule: str) -> None:
     from caterpillar.cli.output import print_shares, print_table, uj_and_range
     from caterpillar.cost import energy_pj, energy_range_pj
     from caterpillar.cost.control import STORE_BYTES, program_bytes
     from caterpillar.evaluate import late_reads
 
     schedule, bill = done.schedule, _bill(done, table)
-    title = f"{schedule.network.name}, {schedule.rule} on {schedule.machine.name}, {schedule.mapping} mapping"
+    title = f"{schedule.network.name}, {rule} on {schedule.machine.name}, {schedule.mapping} mapping"
     energy = energy_pj(bill.counters, table)
     late, late_a_tick = sum(bill.late.values()), sum(late_reads(schedule.steady, table).values())
     late_unit = f"not executed: first words that come late from memories as {table.name} prices have them"

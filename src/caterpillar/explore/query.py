@@ -18,6 +18,7 @@ from caterpillar.checks import OutputError, UsageError
 from caterpillar.explore.points import Table
 from caterpillar.explore.results import PROVENANCE, RESULTS
 
+NO_RESULTS = "{path} does not exist: caterpillar explore with a sweep file writes it"
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: lt,
     ast.LtE: le,
@@ -57,6 +58,8 @@ def _read(folder: Path | str, query: Any, columns: Sequence[str] | None = None) 
     try:
         picked = parse_query(query, parquet.read_schema(path).names) if isinstance(query, str) else query
         return parquet.read_table(path, columns=None if columns is None else list(columns), filters=picked)
+    except FileNotFoundError:
+        raise OutputError(NO_RESULTS.format(path=path)) from None
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(f"{path} cannot be read: {error}") from None
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -90,6 +93,8 @@ def read_provenance(folder: Path | str) -> dict[str, str]:
     path = Path(folder) / RESULTS
     try:
         stored: dict[bytes, bytes] = parquet.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise OutputError(NO_RESULTS.format(path=path)) from None
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(f"{path} cannot be read: {error}") from None
     prefix = PROVENANCE.encode()

@@ -139,13 +139,16 @@ def sample_beats(layout: Layout, machine: Machine) -> int:
 
 def _check_supported(program: Program, machine: Machine) -> None:
     if rule_of(program) not in RULES:
-        raise UsageError(f"--rule must be one of {', '.join(RULES)} for a simulation, got {program.rule!r}")
-    if any(isinstance(op, Update) and op.momentum for op in program.ops):
-        raise UsageError("--momentum must be 0 for a simulation")
+        raise UsageError(f"--rule must be one of {', '.join(RULES)} for a simulation, got {rule_of(program)!r}")
+    momentum = max((op.momentum for op in program.ops if isinstance(op, Update)), default=0.0)
+    if momentum:
+        raise UsageError(f"--momentum must be 0 for a simulation, got {momentum}")
     if program.network.activation != "relu":
         raise UsageError(f"Network.activation must be relu for a simulation, got {program.network.activation!r}")
     if program.network.depth < 2:
-        raise UsageError("Network.sizes must have at least 3 entries for a simulation, got 2")
+        raise UsageError(
+            "Network.sizes must have at least 3 entries (inputs, hidden layers, outputs) for a simulation, got 2"
+        )
     if program.network.outputs > SOFTMAX_OUTPUTS:
         raise UsageError(
             f"Network.sizes must end in at most {SOFTMAX_OUTPUTS} for a simulation, got {program.network.outputs}"

@@ -115,9 +115,8 @@ class Schedule:
     def ticks(self, samples: int) -> list[MicroProgram]:
         """The micro-program of each tick, and last. Raises SpecError where batches are not whole."""
         if samples < 1 or samples % self.batch:
-            raise SpecError(
-                f"samples must be a multiple of the batch of {self.batch}, from {self.batch}, got {samples}"
-            )
+            multiple = f"a multiple of the batch, {self.batch}, and " if self.batch > 1 else ""
+            raise SpecError(f"samples must be {multiple}at least {self.batch}, got {samples}")
         ticks = [self.steady] * (samples // self.batch + self.extra_ticks)
         if self.first is not None:
             ticks[0] = self.first

@@ -45,6 +45,11 @@ class Program:
         _check_flow(self)
 
     @property
+    def rule_and_batch(self) -> str:
+        """The rule's name as a sentence has it: cp, or mbgd with batch 50."""
+        return self.rule if self.batch == 1 else f"{self.rule.removesuffix(str(self.batch))} with batch {self.batch}"
+
+    @property
     def ops(self) -> Iterator[Op]:
         """All operations in the order of a tick."""
         return (op for weight_pass in self.passes for op in weight_pass.ops)

@@ -36,8 +36,8 @@ def place_batches(program: Program, machine: Machine, rule: str) -> Schedule | I
         steady = _tick(layout)
     except NoRoom as short:
         raise UsageError(
-            f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({short}); raise "
-            "Machine.ring_words_per_cycle, or the number of PEs"
+            f"{program.rule_and_batch} on machine {machine.name}: no plan in which all words come in time ({short}); "
+            "raise Machine.ring_words_per_cycle, or the number of PEs"
         ) from None
     beats, waiting = layout.layers[0].positions * machine.pe_cols, layout.delay[1]
     return Schedule(

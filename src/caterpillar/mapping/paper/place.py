@@ -25,15 +25,15 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
     Raises UsageError for what this mapping has no programs for.
     """
     name = program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
-    rules, of = (BATCHED, "a batch under ") if program.batch > 1 else (RULES, "")
+    rules, with_batch = (BATCHED, f" with --batch {program.batch}") if program.batch > 1 else (RULES, "")
     if name not in rules:
         raise UsageError(
-            f"--rule must be one of {', '.join(rules)} for a simulation of {of}mapping paper, got {program.rule!r}"
+            f"--rule must be one of {', '.join(rules)} for a simulation of --mapping paper{with_batch}, got {name!r}"
         )
     if machine.pe_rows != machine.pe_cols:
         raise UsageError(
-            "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
-            f"got {machine.pe_cols} and {machine.pe_rows}"
+            f"Machine.pe_cols must equal pe_rows, {machine.pe_rows}, for mapping paper (it transposes on the diagonal),"
+            f" got {machine.pe_cols}"
         )
     if program.rule == "cp":
         return place_continuous(program, machine)

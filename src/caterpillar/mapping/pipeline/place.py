@@ -40,7 +40,7 @@ def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
     plans = [plan for layout in layouts if (plan := _plan(layout, machine))]
     if not plans:
         raise UsageError(
-            f"{program.rule} on machine {machine.name}: no plan in which all words come in time; raise "
+            f"{program.rule_and_batch} on machine {machine.name}: no plan in which all words come in time; raise "
             "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_registers"
         )
     best, layout = _polished(*min(plans, key=lambda plan: plan[0].program.cycles), machine)

@@ -37,7 +37,7 @@ def place_tiled(program: Program, machine: Machine, rule: str) -> Schedule | Inf
         most = next((batch for batch in smaller if _layouts(program.network, machine, rule, batch)[0]), 0)
         return replace(short, hint=f"lower the batch to {most}, or {short.hint}") if most else short
     raise UsageError(
-        f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({why}); raise "
+        f"{program.rule_and_batch} on machine {machine.name}: no plan in which all words come in time ({why}); raise "
         "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_sram_bytes"
     )
 
