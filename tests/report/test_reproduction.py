@@ -2,12 +2,13 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from caterpillar.checks import OutputError
-from caterpillar.report import reproduction_tables, write_reproduction
+from caterpillar.report import figures, reproduction_tables, write_reproduction
 from caterpillar.reproduce import Reproduction, run_reproduction
 from caterpillar.reproduce import run as run_module
 from tests.reproduce.records import made_up, rising
@@ -38,6 +39,32 @@ def test_pages_and_a_picture_for_each_artifact(found: Reproduction, tmp_path: Pa
     answers = (tmp_path / "questions.md").read_text(encoding="utf-8")
     assert answers.count("\n## ") == 5
     assert answers.count("![") == 5
+
+
+@pytest.mark.parametrize("artifact", ["table2", "fig10"])
+def test_both_mappings_as_executed_stand_beside_the_paper(
+    found: Reproduction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifact: str
+) -> None:
+    drawn: list[Any] = []
+
+    def canvas(*arguments: Any, **options: Any) -> tuple[Any, list[Any]]:
+        figure, axes = figures_canvas(*arguments, **options)
+        drawn.extend(axes)
+        return figure, axes
+
+    figures_canvas = figures.canvas
+    monkeypatch.setattr(figures, "canvas", canvas)
+    rows = [row for row in found.rows if row.artifact == artifact]
+    figures.FIGURES[artifact](rows, tmp_path / "drawn.png")
+    rows = [row for row in rows if row.quantity != "gflops_per_mm2"]
+    values = [[row.paper, row.paper_mapping, row.best_mapping] for row in rows]
+    heights = [bar.get_height() for axis in drawn for bar in axis.patches]
+    assert heights == [value or 0 for some in values for value in some]
+    assert any(some[1] and some[2] for some in values)
+    lines = [line.get_ydata()[0] for axis in drawn for line in axis.lines]
+    assert lines == [row.ours for row in rows if row.ours is not None]
+    said = [text.get_text() for axis in drawn for text in axis.texts]
+    assert said.count("none") == heights.count(0)
 
 
 def test_fig5_shows_the_paper_s_epochs_and_the_median_with_its_spread(found: Reproduction, tmp_path: Path) -> None:
