@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
+from caterpillar.mapping.paper.batched import place_batched
 from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batch import batch_tick
 from caterpillar.mapping.paper.continuous import place_continuous
@@ -15,7 +16,7 @@ from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
-RULES = ("sgd", "mbgd", "cp")
+RULES = ("sgd", "mbgd", "cp", "mbcp")
 
 
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -23,7 +24,8 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
 
     Raises UsageError for what this mapping has no programs for.
     """
-    if program.rule.rstrip("0123456789") not in RULES:
+    rule = program.rule.rstrip("0123456789")
+    if rule not in RULES:
         raise UsageError(
             f"--rule must be one of {', '.join(RULES)} for a simulation of mapping paper, got {program.rule!r}"
         )
@@ -32,8 +34,8 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
             "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
             f"got {machine.pe_cols} and {machine.pe_rows}"
         )
-    if program.rule == "cp":
-        return place_continuous(program, machine)
+    if rule in ("cp", "mbcp"):
+        return place_continuous(program, machine) if program.batch == 1 else place_batched(program, machine)
     layout = make_layout(program.network, machine, program.batch)
     short = _too_small(layout, machine)
     if short:

@@ -83,7 +83,7 @@ class Activations:
 
     def _target(self, layer: int, position: int, *, late: bool) -> SramBeat:
         layout = self._layout
-        return (layout.late if late else layout.fresh)[layer] + position, layout.registers.late[layer] if late else 0
+        return (layout.late if late else layout.fresh)[layer] + position, layout.registers.late[layer] if late else 0, 0
 
     def _arrive(self, core: int, layer: int, positions: list[int], times: list[int], *, late: bool) -> None:
         """Beats that a core has just sent, each by itself, at the core above."""

@@ -128,6 +128,11 @@ class Planner(Builder):
         """Speak for something in given cycles."""
         self._map(what, int(cycles.max(initial=0)) + 1)[cycles] = True
 
+    def taken(self, what: str, start: int, loops: Sequence[Loop], cycles: int) -> None:
+        """Speak for something in so many cycles from each round's on."""
+        rounds = Instruction("row_bus", start, (), tuple(loops)).cycles()
+        self.hold(what, (rounds[:, None] + np.arange(cycles)).ravel())
+
     def _map(self, what: str, length: int) -> NDArray[np.bool_]:
         found = self._held.get(what)
         if found is None or len(found) < length:
