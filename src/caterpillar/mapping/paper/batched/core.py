@@ -30,7 +30,7 @@ from caterpillar.mapping.isa import (
 )
 from caterpillar.mapping.paper.batched.layout import TURNS, Layout, product_turns
 from caterpillar.mapping.paper.batched.passes import Pass, emit_pass, lead
-from caterpillar.mapping.paper.batched.timing import Timing
+from caterpillar.mapping.paper.batched.timing import Timing, waiting
 from caterpillar.mapping.paper.continuous.layout import stretch
 from caterpillar.mapping.paper.continuous.planner import Hold, Planner, TooLate, read, use, write
 from caterpillar.mapping.paper.continuous.planner import Part as Step
@@ -79,7 +79,7 @@ def _softmax(plan: CorePlan, layout: Layout, m: Machine, part: Part) -> int:
     b, start, spacing = plan.planner, 0, sram_beat_cycles(m)
     blocks = -(-part.sums // layout.rows)
     word = layout.words[part.core].reduced[layout.number(part)]
-    beat = layout.beats[part.core].back[part.layer]
+    beat = layout.beats[part.core].back[layout.number(part)]
     for sample in range(layout.batch):
         with b.account("collective"):
             for block in range(blocks):
@@ -106,15 +106,15 @@ def _softmax(plan: CorePlan, layout: Layout, m: Machine, part: Part) -> int:
 def _spread(plan: CorePlan, layout: Layout, m: Machine, part: Part, start: int) -> int:
     """A part's errors to every PE of their columns, through the diagonal: nothing where outputs were not above zero."""
     b, begun, last = plan.planner, start, part.layer == layout.depth
-    beats, own = layout.beats[part.core], layout.owned(part.core, part.layer)
+    beats = layout.beats[part.core]
+    first = beats.back[layout.number(part)]
     back = {"row_queue": layout.back, "row_lag": 0 if last else layout.behind(layout.back, 1)}
     with b.account("backward"):
         for sample in range(layout.batch):
             for output in range(part.sums):
                 group = part.first + output
                 word = layout.words[part.core].errors + output * layout.batch + sample
-                count = own.end - own.first
-                error = back | {"row_address": beats.back[part.layer] + sample * count + group - own.first}
+                error = back | {"row_address": first + sample * part.sums + output}
                 if last:
                     start = b.first_fit(start, [*_across(m, 0, error), write(2, (word, {}), COLUMN)]) + 1
                     continue
@@ -174,7 +174,7 @@ def _error_sums(plan: CorePlan, layout: Layout, m: Machine, ring: Ring, one: Pas
                         mode=XOR_COLUMN,
                         address=words.products + sample % turns * stage.width + some * rows,
                         to=words.own + turn % TURNS,
-                        waiting=(),
+                        waiting=waiting(m),
                     )
                     late = done - one.share_again(tile, sample, some * rows, turns)
                     late = max(late, gone[-TURNS] - done + 1) if turn >= TURNS else late
@@ -203,7 +203,7 @@ def _sums(plan: CorePlan, layout: Layout, m: Machine, number: int, one: Pass) ->
                     address=words.sums + sample * padded + block * rows,
                     to=words.reduced[number] + sample * blocks + block,
                     flags=RELU if part.layer < layout.depth else 0,
-                    waiting=(),
+                    waiting=waiting(m),
                 )
                 plan.reduced[number, (sample, block)] = ready
                 done = max(done, ready)

@@ -8,6 +8,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.isa import DOWN, EXACT, FROM_SRAM, ROW, UP, sram_beat_cycles
 from caterpillar.mapping.paper.batched.core import CorePlan, Item
 from caterpillar.mapping.paper.batched.layout import PAIRS, Layout
+from caterpillar.mapping.paper.batched.timing import waiting
 from caterpillar.mapping.paper.continuous.planner import Hold, use, write
 from caterpillar.mapping.paper.continuous.planner import Part as Step
 from caterpillar.mapping.paper.continuous.ring import AGAIN, Action, Ring, SramBeat
@@ -100,7 +101,7 @@ class Errors:
         for core, plan in self._plans.items():
             for (number, item), ready in plan.own.items():
                 part = self._layout.on[core][number]
-                if part is self._layout.of(part.layer)[-1]:
+                if part is self._layout.chains[part.layer - 1][0]:
                     self._ring.after(ready, self._meet(part, item))
                 else:
                     self._ring.after(ready, self._stored(part, item, own=True))
@@ -126,7 +127,7 @@ class Errors:
 
     def _meet(self, part: Part, item: Item) -> Action:
         """What came and a part's own, from core SRAM, added up and on its way."""
-        core, ring, head = part.core, self._ring, part is self._layout.of(part.layer)[-1]
+        core, ring, head = part.core, self._ring, part is self._layout.chains[part.layer - 1][0]
 
         def go(ready: int) -> None:
             b = ring.planners[core]
@@ -141,7 +142,7 @@ class Errors:
                 done = self._load(core, ready, self._beats(part, item, own=True), own)
                 if not head:
                     also = self._load(core, ready, self._beats(part, item, own=False), came)
-                    done = combine(b, self._m, max(done, also), [came, own], own, waiting=())
+                    done = combine(b, self._m, max(done, also), [came, own], own, waiting=waiting(self._m))
             self._pass_on(part, item, pair, done)
 
         return go
@@ -159,23 +160,22 @@ class Errors:
         return self._ring.planners[core].best_fit(start, variants)[0]
 
     def _pass_on(self, part: Part, item: Item, pair: int, ready: int) -> None:
-        """To the part below, or from the lowest to the cores whose outputs' errors they are."""
+        """To the next part, or from the last to the cores whose outputs' errors they are."""
         layout, (sample, block) = self._layout, item
-        parts, columns = layout.of(part.layer), self._columns(part.layer, block)
-        place = parts.index(part)
-        if place:
-            below = parts[place - 1]
-            beats = self._beats(below, item, own=False)
-            self._to(part, pair, ready, below.core, columns, beats, [self._stored(below, item, own=False)], last=True)
+        chain, columns = layout.chains[part.layer - 1], self._columns(part.layer, block)
+        place = chain.index(part)
+        if part is not chain[-1]:
+            then = chain[place + 1]
+            beats = self._beats(then, item, own=False)
+            self._to(part, pair, ready, then.core, columns, beats, [self._stored(then, item, own=False)], last=True)
             return
-        cores = sorted({one.core for one in layout.of(part.layer - 1)}, reverse=True)
-        owners = [core for core in cores if block in layout.owned(core, part.layer - 1).blocks]
+        low, high = block * layout.rows, block * layout.rows + len(columns)
+        owners = [one for one in layout.chains[part.layer - 2] if one.first < high and one.end > low]
         for owner in owners:
-            own = layout.owned(owner, part.layer - 1)
-            some, count = own.columns(block), own.end - own.first
-            first = layout.beats[owner].back[part.layer - 1] + sample * count - own.first + block * layout.rows
+            some = range(max(owner.first, low) - low, min(owner.end, high) - low)
+            first = layout.beats[owner.core].back[layout.number(owner)] + sample * owner.sums + low - owner.first
             beats: list[SramBeat] = [(first + i, layout.back, 0) for i in some]
-            self._to(part, pair, ready, owner, some, beats, [], last=owner == owners[-1])
+            self._to(part, pair, ready, owner.core, some, beats, [], last=owner is owners[-1])
 
     def _to(
         self,
@@ -192,7 +192,7 @@ class Errors:
         """Some columns' sums to a core's SRAM; then what is to be done. last: the pair of words is free after it."""
         ring, here, name = self._ring, part.core, f"reduce-scatter {part.layer}"
         word = self._layout.words[here].pairs + 2 * pair, {}
-        way = 0 if core == here else DOWN
+        way = 0 if core == here else DOWN if core < here else UP
 
         def send(start: int) -> None:
             with ring.planners[here].account("collective"):
@@ -201,7 +201,7 @@ class Errors:
             if last:
                 self._free[here, pair] = times[-1] + 1
             if way:
-                ring.when_sent(here, DOWN, times, self._down(here - 1, core, name, beats, then))
+                ring.when_sent(here, way, times, self._on_the_way(here, core, name, beats, then))
             else:
                 for action in then:
                     ring.after(times[-1] + sram_beat_cycles(self._m), action)
@@ -211,17 +211,18 @@ class Errors:
         else:
             send(ready)
 
-    def _down(
-        self, core: int, target: int, name: str, beats: list[SramBeat], then: list[Action]
+    def _on_the_way(
+        self, before: int, target: int, name: str, beats: list[SramBeat], then: list[Action]
     ) -> Callable[[int, list[int]], None]:
-        """At a core on the way, or where they go."""
-        ring = self._ring
+        """What a core has sent, at the next one: on the way, or where it goes."""
+        ring, way = self._ring, DOWN if target < before else UP
+        core = before - 1 if way == DOWN else before + 1
 
         def go(ready: int, arrivals: list[int]) -> None:
             if core == target:
                 with ring.planners[core].account("collective"):
                     for arrival, to in zip(arrivals, beats, strict=True):
-                        at = ring.through(core, ready, DOWN, [arrival], on=False, to=to)[0]
+                        at = ring.through(core, ready, way, [arrival], on=False, to=to)[0]
                 ring.note(core, name, arrivals[0], at)
                 for action in then:
                     ring.after(at + sram_beat_cycles(self._m), action)
@@ -229,10 +230,10 @@ class Errors:
 
             def move(start: int) -> None:
                 with ring.planners[core].account("collective"):
-                    times = ring.through(core, start, DOWN, arrivals, on=True)
+                    times = ring.through(core, start, way, arrivals, on=True)
                 ring.note(core, name, times[0], times[-1])
-                ring.when_sent(core, DOWN, times, self._down(core - 1, target, name, beats, then))
+                ring.when_sent(core, way, times, self._on_the_way(core, target, name, beats, then))
 
-            ring.when_room(ready, core, DOWN, len(arrivals), move)
+            ring.when_room(ready, core, way, len(arrivals), move)
 
         return go

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import Queue
 from caterpillar.mapping.paper.batched.timing import interleave, make_stages
-from caterpillar.mapping.paper.continuous.layout import Owned, owned, stretch
+from caterpillar.mapping.paper.continuous.layout import stretch
 from caterpillar.mapping.paper.continuous.shares import Part, Stage, by_core
 from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
@@ -41,13 +42,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beats:
-    """First beats in a core's SRAM. inputs: by layer. back: errors of own outputs of a layer, within those of a tick.
+    """First beats in a core's SRAM. inputs: by layer.
 
-    own, came: error sums of a part's inputs, of all samples, by the part's number on the core.
+    By a part's number on the core: back: errors of its outputs, a sample's after the other's; own, came: error sums of
+    its inputs, of all samples.
     """
 
     inputs: dict[int, int]
-    back: dict[int, int]
+    back: tuple[int, ...]
     own: tuple[int, ...]
     came: tuple[int, ...]
     total: int
@@ -102,9 +104,10 @@ class Layout:
         """A layer's parts, from the lowest core up."""
         return [part for part in self.parts if part.layer == layer]
 
-    def owned(self, core: int, layer: int) -> Owned:
-        """A core's outputs of a layer."""
-        return owned(self.on.get(core, []), layer, self.rows)
+    @cached_property
+    def chains(self) -> tuple[list[Part], ...]:
+        """Each layer's parts in the order of their outputs, in which errors are added up."""
+        return tuple(sorted(self.of(layer), key=lambda part: part.first) for layer in range(1, self.depth + 1))
 
     def number(self, part: Part) -> int:
         """Of a part, on its core."""
@@ -152,7 +155,38 @@ def held(stage: Stage) -> int:
 
 def product_turns(batch: int) -> int:
     """Samples whose shares of error sums lie side by side."""
-    return next(n for n in range(2, batch + 1) if batch % n == 0)
+    return next(n for n in range(min(3, batch), batch + 1) if batch % n == 0)
+
+
+def in_chains(parts: tuple[Part, ...], cycles: Callable[[Part], int]) -> tuple[Part, ...]:
+    """The parts with outputs such that errors are added up in the order in which parts end: first those that end early.
+
+    Of those that end at about the same time the highest core's come first, so sums go down the ring.
+    """
+    until: dict[Part, int] = {}
+    for some in by_core(parts).values():
+        at = 0
+        for part in some:
+            until[part] = at = at + cycles(part)
+    longest, found = max(until.values()), dict[Part, Part]()
+    for layer in {part.layer for part in parts}:
+        mine = [part for part in parts if part.layer == layer]
+        times = max(sum(part.core == core for part in mine) for core in {part.core for part in mine})
+        first, alike = 0, list[Part]()
+        for part in sorted(mine, key=lambda part: until[part]):
+            if alike and until[part] - until[alike[0]] > longest // (2 * times):
+                first, alike = _numbered(alike, first, found), []
+            alike.append(part)
+        _numbered(alike, first, found)
+    return tuple(found[part] for part in parts)
+
+
+def _numbered(alike: list[Part], first: int, found: dict[Part, Part]) -> int:
+    """Parts with outputs from the first on, the highest core's first; returns the next one's."""
+    for part in sorted(alike, key=lambda part: -part.core):
+        found[part] = replace(part, first=first)
+        first += part.sums
+    return first
 
 
 def finish(network: Network, m: Machine, batch: int, parts: tuple[Part, ...]) -> Layout:
@@ -166,11 +200,7 @@ def finish(network: Network, m: Machine, batch: int, parts: tuple[Part, ...]) ->
     # the next tick's come meanwhile; of own activations, errors' slopes want those of a tick more
     queues = [Queue(words=batch * held(one), slots=one.delay + (2 if one.layer == 1 else 3)) for one in stages]
     cores = by_core(parts)
-    own = {
-        core: {layer: batch * (one.end - one.first) for layer in range(1, depth + 1) if (one := owned(some, layer, rows)).end}
-        for core, some in cores.items()
-    }
-    queues.append(Queue(words=max(sum(some.values()) for some in own.values()), slots=2))
+    queues.append(Queue(words=max(batch * sum(part.sums for part in some) for some in cores.values()), slots=2))
     return Layout(
         batch=batch,
         cores=m.cores,
@@ -181,7 +211,7 @@ def finish(network: Network, m: Machine, batch: int, parts: tuple[Part, ...]) ->
         parts=parts,
         addresses=tuple(addresses),
         words={core: _words(some, stages, batch, rows) for core, some in cores.items()},
-        beats={core: _beats(some, stages, batch, own[core], queues) for core, some in cores.items()},
+        beats={core: _beats(some, stages, batch, queues) for core, some in cores.items()},
         queues=tuple(queues),
         mem_a_words=max(filled.values()),
     )
@@ -211,9 +241,7 @@ def _words(some: list[Part], stages: tuple[Stage, ...], batch: int, rows: int) -
     )
 
 
-def _beats(
-    some: list[Part], stages: tuple[Stage, ...], batch: int, own: dict[int, int], queues: list[Queue]
-) -> Beats:
+def _beats(some: list[Part], stages: tuple[Stage, ...], batch: int, queues: list[Queue]) -> Beats:
     beat = 0
 
     def take(count: int) -> int:
@@ -223,13 +251,12 @@ def _beats(
 
     layers = {1} | {part.layer for part in some} | {part.layer + 1 for part in some if part.layer < len(stages)}
     inputs = {layer: take(queues[layer - 1].words * queues[layer - 1].slots) for layer in sorted(layers)}
-    at, back = take(2 * queues[-1].words), dict[int, int]()
-    for layer, count in own.items():
-        back[layer], at = at, at + count
+    back = take(2 * queues[-1].words)
+    earlier = [sum(part.sums for part in some[:number]) for number in range(len(some))]
     areas = [batch * held(stages[part.layer - 1]) if part.layer > 1 else 0 for part in some]
     return Beats(
         inputs=inputs,
-        back=back,
+        back=tuple(back + batch * outputs for outputs in earlier),
         own=tuple(take(count) for count in areas),
         came=tuple(take(count) for count in areas),
         total=beat,

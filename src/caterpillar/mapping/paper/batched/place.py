@@ -9,7 +9,7 @@ from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.paper.batched.core import plan_core
 from caterpillar.mapping.paper.batched.flow import Activations, Errors
-from caterpillar.mapping.paper.batched.layout import Layout, finish
+from caterpillar.mapping.paper.batched.layout import Layout, finish, in_chains
 from caterpillar.mapping.paper.batched.timing import cycles_of, make_stages, registers, timing_of
 from caterpillar.mapping.paper.continuous.order import make_order
 from caterpillar.mapping.paper.continuous.place import LEAST, PIECES, mark_spans, programs
@@ -67,7 +67,8 @@ def _layout(network: Network, machine: Machine, batch: int) -> Layout | Infeasib
         for least in LEAST:
             shared = share(stages, machine, most, least, cycles)
             if shared:
-                layout = finish(network, machine, batch, shared[1])
+                parts = in_chains(shared[1], lambda part: cycles(stages[part.layer - 1], part.sums, machine))
+                layout = finish(network, machine, batch, parts)
                 beats = layout.sram_beats * machine.pe_rows * WORD_BYTES
                 fits = layout.mem_b_words * WORD_BYTES <= machine.pe_mem_b_bytes and beats <= machine.core_sram_bytes
                 found.append((not fits, shared[0] if fits else layout.mem_b_words, layout))
@@ -94,7 +95,7 @@ def _tick(layout: Layout, machine: Machine) -> MicroProgram:
         try:
             plans = {core: plan_core(layout, machine, core, timings, ring) for core in layout.on}
         except TooLate as found:
-            more[found.layer] += 1
+            more[found.layer] += 1; print("more", more, found)
             continue
         Activations(layout, ring, plans).begin()
         Errors(layout, machine, ring, plans).begin()

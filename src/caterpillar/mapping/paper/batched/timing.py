@@ -28,7 +28,13 @@ def sums_at(m: Machine) -> int:
 
 def registers(m: Machine) -> int:
     """Registers in use."""
-    return interleave(m) * (1 if accumulators(m) >= 4 else 2)
+    return waiting(m).stop + ACCUMULATOR - REGISTER
+
+
+def waiting(m: Machine) -> range:
+    """Registers, counted as accumulators, in which sums beside a pass wait for a port of MEM B."""
+    first = REGISTER - ACCUMULATOR + interleave(m) * (1 if accumulators(m) >= 4 else 2)
+    return range(first, first + 4)
 
 
 def make_stages(network: Network, m: Machine) -> tuple[Stage, ...]:
