@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 
@@ -156,6 +157,18 @@ def held(stage: Stage) -> int:
 def product_turns(batch: int) -> int:
     """Samples whose shares of error sums lie side by side."""
     return next(n for n in range(min(3, batch), batch + 1) if batch % n == 0)
+
+
+def evenly(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """A core's parts of a layer made as equal as can be. Where their outputs begin is still to be said."""
+    found: list[Part] = []
+    for _, some in groupby(parts, key=lambda part: (part.core, part.layer)):
+        mine = list(some)
+        outputs = sum(part.sums for part in mine)
+        for number, part in enumerate(mine):
+            low, high = (outputs * i // len(mine) for i in (number, number + 1))
+            found.append(replace(part, first=number, sums=high - low))
+    return tuple(found)
 
 
 def in_chains(parts: tuple[Part, ...], cycles: Callable[[Part], int]) -> tuple[Part, ...]:

@@ -9,7 +9,7 @@ from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.paper.batched.core import plan_core
 from caterpillar.mapping.paper.batched.flow import Activations, Errors
-from caterpillar.mapping.paper.batched.layout import Layout, finish, in_chains
+from caterpillar.mapping.paper.batched.layout import Layout, evenly, finish, in_chains
 from caterpillar.mapping.paper.batched.timing import cycles_of, make_stages, registers, timing_of
 from caterpillar.mapping.paper.continuous.order import make_order
 from caterpillar.mapping.paper.continuous.place import LEAST, PIECES, mark_spans, programs
@@ -67,7 +67,7 @@ def _layout(network: Network, machine: Machine, batch: int) -> Layout | Infeasib
         for least in LEAST:
             shared = share(stages, machine, most, least, cycles)
             if shared:
-                parts = in_chains(shared[1], lambda part: cycles(stages[part.layer - 1], part.sums, machine))
+                parts = in_chains(evenly(shared[1]), lambda part: cycles(stages[part.layer - 1], part.sums, machine))
                 layout = finish(network, machine, batch, parts)
                 beats = layout.sram_beats * machine.pe_rows * WORD_BYTES
                 fits = layout.mem_b_words * WORD_BYTES <= machine.pe_mem_b_bytes and beats <= machine.core_sram_bytes
