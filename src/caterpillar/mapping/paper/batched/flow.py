@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from caterpillar.machine import Machine
@@ -11,7 +12,7 @@ from caterpillar.mapping.paper.batched.layout import PAIRS, Layout
 from caterpillar.mapping.paper.batched.timing import waiting
 from caterpillar.mapping.paper.continuous.planner import Hold, use, write
 from caterpillar.mapping.paper.continuous.planner import Part as Step
-from caterpillar.mapping.paper.continuous.ring import AGAIN, Action, Ring, SramBeat
+from caterpillar.mapping.paper.continuous.ring import Action, Ring, SramBeat
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous.steps import combine
 
@@ -94,6 +95,7 @@ class Errors:
     def __init__(self, layout: Layout, m: Machine, ring: Ring, plans: dict[int, CorePlan]) -> None:
         self._layout, self._m, self._ring, self._plans = layout, m, ring, plans
         self._there: set[tuple[Part, Item, bool]] = set()  # of a part and item: its own sums (true), those that came
+        self._waiting: dict[int, deque[tuple[Part, Item]]] = {}  # a core's, of which both are there
         self._free: dict[tuple[int, int], int] = {}  # when a core's pair of words is
 
     def begin(self) -> None:
@@ -126,26 +128,30 @@ class Errors:
         return [(first + block * self._layout.rows + i, 0, 0) for i in self._columns(part.layer, block)]
 
     def _meet(self, part: Part, item: Item) -> Action:
-        """What came and a part's own, from core SRAM, added up and on its way."""
-        core, ring, head = part.core, self._ring, part is self._layout.chains[part.layer - 1][0]
+        """What came and a part's own are to be added up: in their turn."""
 
         def go(ready: int) -> None:
-            b = ring.planners[core]
-            pair = next((n for n in range(PAIRS) if self._free.get((core, n), 0) <= ready), None)
-            if pair is None:
-                ring.after(ready + AGAIN, go)
-                return
-            self._free[core, pair] = NEVER
-            own = self._layout.words[core].pairs + 2 * pair, {}
-            came = own[0] + 1, {}
-            with b.account("collective"):
-                done = self._load(core, ready, self._beats(part, item, own=True), own)
-                if not head:
-                    also = self._load(core, ready, self._beats(part, item, own=False), came)
-                    done = combine(b, self._m, max(done, also), [came, own], own, waiting=waiting(self._m))
-            self._pass_on(part, item, pair, done)
+            self._waiting.setdefault(part.core, deque()).append((part, item))
+            self._next(part.core, ready)
 
         return go
+
+    def _next(self, core: int, ready: int) -> None:
+        """If a pair of words is free, those of a core that wait longest: from core SRAM, added up, and on their way."""
+        pair = next((n for n in range(PAIRS) if self._free.get((core, n), 0) <= ready), None)
+        if pair is None or not self._waiting[core]:
+            return
+        self._free[core, pair] = NEVER
+        part, item = self._waiting[core].popleft()
+        own = self._layout.words[core].pairs + 2 * pair, {}
+        came = own[0] + 1, {}
+        b = self._ring.planners[core]
+        with b.account("collective"):
+            done = self._load(core, ready, self._beats(part, item, own=True), own)
+            if part is not self._layout.chains[part.layer - 1][0]:
+                also = self._load(core, ready, self._beats(part, item, own=False), came)
+                done = combine(b, self._m, max(done, also), [came, own], own, waiting=waiting(self._m))
+        self._pass_on(part, item, pair, done)
 
     def _load(self, core: int, start: int, beats: Sequence[SramBeat], to: tuple[int, dict[str, int]]) -> int:
         """Beats of core SRAM, one to each column, then all to a word of MEM B; returns when it is there."""
@@ -200,6 +206,7 @@ class Errors:
             ring.note(here, name, times[0], times[-1])
             if last:
                 self._free[here, pair] = times[-1] + 1
+                ring.after(times[-1] + 1, lambda ready: self._next(here, ready))
             if way:
                 ring.when_sent(here, way, times, self._on_the_way(here, core, name, beats, then))
             else:

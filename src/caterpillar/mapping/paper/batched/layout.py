@@ -18,7 +18,7 @@ from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
 
 TURNS = 4  # words for blocks of finished sums, each free again when it has gone to core SRAM
-PAIRS = 3  # of words in which what came and a core's own meet
+PAIRS = 8  # of words in which what came and a core's own meet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
