@@ -1,4 +1,4 @@
-"""The paper's mapping of continuous propagation of batches: the trainer's bits, the estimate's counts, bounds, errors."""
+"""The paper's mapping of continuous propagation of batches: the trainer's bits, the estimate's counts, bounds."""
 
 from __future__ import annotations
 
@@ -132,12 +132,14 @@ def test_a_batch_of_one_is_cp() -> None:
     st.integers(1, 9),
 )
 def test_chains_have_each_output_once(some: list[tuple[int, int, int]], pace: int) -> None:
-    parts = tuple(Part(layer=layer, core=core, first=0, sums=sums) for layer, core, sums in sorted(some, key=lambda one: (one[1], one[0])))
+    along = sorted(some, key=lambda one: (one[1], one[0]))
+    parts = tuple(Part(layer=layer, core=core, first=0, sums=sums) for layer, core, sums in along)
     dealt = in_chains(evenly(parts), lambda part: pace * part.sums)
     for layer in {part.layer for part in parts}:
         mine = sorted((part.first, part.end) for part in dealt if part.layer == layer)
-        assert [end for _, end in mine] == [*(first for first, _ in mine[1:]), sum(n for of, _, n in some if of == layer)]
         assert mine[0][0] == 0
+        assert [end for _, end in mine[:-1]] == [first for first, _ in mine[1:]]
+        assert mine[-1][1] == sum(sums for of, _, sums in some if of == layer)
 
 
 @pytest.mark.parametrize("batch", [4, 8])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
-from caterpillar.mapping.paper.batched import place_batched
 from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batch import batch_tick
+from caterpillar.mapping.paper.batched import place_batched
 from caterpillar.mapping.paper.continuous import place_continuous
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers

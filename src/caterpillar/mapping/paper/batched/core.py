@@ -153,7 +153,7 @@ def _gated(m: Machine, gate: dict[str, int], error: dict[str, int], word: int) -
 
 
 def _error_sums(plan: CorePlan, layout: Layout, m: Machine, ring: Ring, one: Pass) -> None:
-    """Shares of error sums added over the columns, then to core SRAM; of a block of positions, each column's its own."""
+    """Shares of error sums added over the columns, a position of a block in each, then to core SRAM."""
     part, stage, rows, batch = one.part, one.stage, layout.rows, layout.batch
     words, turns, gone = layout.words[part.core], product_turns(batch), list[int]()
     beat, blocks, number = layout.beats[part.core].own[layout.number(part)], stage.width // rows, layout.number(part)

@@ -228,11 +228,13 @@ class Errors:
         def go(ready: int, arrivals: list[int]) -> None:
             if core == target:
                 with ring.planners[core].account("collective"):
-                    for arrival, to in zip(arrivals, beats, strict=True):
-                        at = ring.through(core, ready, way, [arrival], on=False, to=to)[0]
-                ring.note(core, name, arrivals[0], at)
+                    times = [
+                        ring.through(core, ready, way, [arrival], on=False, to=to)[0]
+                        for arrival, to in zip(arrivals, beats, strict=True)
+                    ]
+                ring.note(core, name, times[0], times[-1])
                 for action in then:
-                    ring.after(at + sram_beat_cycles(self._m), action)
+                    ring.after(times[-1] + sram_beat_cycles(self._m), action)
                 return
 
             def move(start: int) -> None:

@@ -204,7 +204,7 @@ def _numbered(alike: list[Part], first: int, found: dict[Part, Part]) -> int:
 
 def finish(network: Network, m: Machine, batch: int, parts: tuple[Part, ...]) -> Layout:
     """Addresses for the parts."""
-    stages, rows, depth = make_stages(network, m), m.pe_rows, network.depth
+    stages, rows = make_stages(network, m), m.pe_rows
     filled = dict.fromkeys(range(m.cores), 0)
     addresses: list[int] = []
     for part in parts:

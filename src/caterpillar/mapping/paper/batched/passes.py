@@ -159,7 +159,7 @@ def _groups(
 
     first: of the pass's first k positions; else of all others.
     """
-    t, words, k, acc, batch = one.timing, layout.words[one.part.core], one.timing.k, sums_at(m), layout.batch
+    t, words, k, acc = one.timing, layout.words[one.part.core], one.timing.k, sums_at(m)
     together, tile, size, (begin, count, chunks) = t.together, one.stage.width, t.sums * t.k, some
     padded = stretch(one.part, layout.rows)
     quarter = t.groups * t.group

@@ -1,4 +1,4 @@
-"""place for the paper's mapping of continuous propagation of batches: shares, all cores' programs, what does not fit."""
+"""place for the paper's mapping of continuous propagation of batches: shares, all cores' programs, or why not."""
 
 from __future__ import annotations
 

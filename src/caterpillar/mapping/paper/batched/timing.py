@@ -83,7 +83,8 @@ class Timing:
 
     together: samples whose sums take turns; outputs: as many outputs. unit: k positions and a sample, backward: the
     multiply-adds, then cycles left free for additions. group: k positions of k pairs of outputs and samples, forward.
-    update: k positions' updates; settle: until the last weight is written. pad: after a tile. old, now: how inputs come.
+    update: k positions' updates; settle: until the last weight is written. pad: after a tile.
+    old, now: how inputs come.
     """
 
     batch: int
