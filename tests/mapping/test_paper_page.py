@@ -12,9 +12,11 @@ from caterpillar.estimate import Estimate, estimate
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A, PAPER_B
 from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.paper.batched.layout import Layout as BatchLayout
+from caterpillar.mapping.paper.batched.layout import held
 from caterpillar.mapping.paper.continuous.layout import Layout
 from caterpillar.network import Network
-from caterpillar.rules import cp, mbgd, sgd
+from caterpillar.rules import cp, mbcp, mbgd, sgd
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper-mapping.md").read_text(encoding="utf-8")
 CASES = {
@@ -32,8 +34,10 @@ ROWS = {
 
 
 SGD_PAGE, BATCH_PAGE = PAGE.split("## Mini-batches")
-CP_PAGE = PAGE.split("## Continuous propagation")[1]
+CP_PAGE, MBCP_PAGE = PAGE.split("## Continuous propagation")[1].split("### Batches")
 BATCHES = (("N1", 8), ("N1", 50), ("N3", 8))
+CP_BATCHES = (("N1", 2), ("N1", 4), ("N1", 8), ("N3", 2))
+SLOW = (2, 3)
 
 
 def numbers(row: str) -> list[int]:
@@ -180,3 +184,61 @@ def test_the_tables_of_continuous_propagation(case: str) -> None:
         "KB of the longest program": f"{program_bytes(schedule.steady) / 1024:.1f}",
     }
     assert {row: cells(CP_PAGE, row)[place_of] for row in want} == want
+
+
+def of_a_batch(schedule: Schedule) -> dict[str, float]:
+    """A sample's cycles in mbcp by cause, on average over the cores."""
+    layout, steady, cores, batch = schedule.layout, schedule.steady, schedule.machine.cores, schedule.batch
+    assert isinstance(layout, BatchLayout)
+    found = dict.fromkeys(("left free in passes", "before a core's first pass", "between a core's passes"), 0.0)
+    useful = schedule.macs_per_sample / schedule.machine.pes
+    updates = schedule.network.weights / schedule.machine.pes / batch
+    multiply_adds, ends = 0, [0] * cores
+    for core, parts in layout.on.items():
+        passes = [phase for phase in steady.groups[steady.group_of[core]].phases if phase.track == "compute"]
+        here = sum(
+            part.sums * held(stage) * ((3 if stage.back else 2) * batch + 1)
+            for part in parts
+            for stage in [layout.stages[part.layer - 1]]
+        )
+        length = sum(phase.end - phase.start for phase in passes)
+        found["left free in passes"] += (length - here) / cores
+        found["before a core's first pass"] += passes[0].start / cores
+        found["between a core's passes"] += (passes[-1].end - passes[0].start - length) / cores
+        multiply_adds += here
+        ends[core] = passes[-1].end
+    longest = max(ends)
+    found |= {"shares that are not equal": longest - sum(ends) / cores, "after the last pass": steady.cycles - longest}
+    each = {cause: cycles / batch for cause, cycles in found.items()}
+    padding = multiply_adds / cores / batch - useful - updates
+    return {"multiply-adds that count": useful, "a weight's update": updates, "padding": padding} | each
+
+
+@pytest.mark.parametrize(
+    "column", [pytest.param(i, marks=[pytest.mark.slow] if i in SLOW else []) for i in range(len(CP_BATCHES))]
+)
+def test_the_table_of_batches_of_continuous_propagation(column: int) -> None:
+    case, batch = CP_BATCHES[column]
+    network, machine = CASES[case]
+    program = mbcp(batch)(network)
+    schedule, algebra = place(program, machine, mapping="paper"), estimate(program, machine, input_error=True)
+    assert isinstance(schedule, Schedule)
+    assert isinstance(algebra, Estimate)
+    causes = of_a_batch(schedule)
+    assert sum(causes.values()) == pytest.approx(schedule.cycles_per_sample)
+    want = {row: f"{cycles:,.0f}" for row, cycles in (causes | {"sum": schedule.cycles_per_sample}).items()}
+    want |= {
+        "the algebra, % of peak": f"{100 * algebra.compute_cycles / algebra.cycles_per_sample:.1f}",
+        "executed, % of peak on the same basis": f"{100 * algebra.compute_cycles / schedule.cycles_per_sample:.1f}",
+        "executed, useful multiply-adds only": f"{100 * schedule.utilization:.1f}",
+    }
+    assert {row: cells(MBCP_PAGE, row)[column] for row in want} == want
+
+
+def test_the_bound_of_weights_that_stream() -> None:
+    weights = CASES["N3"][0].weights / PAPER_A.pes
+    cycles = (weights - PAPER_A.pe_sram_words) * 2 * PAPER_A.pe_cols * PAPER_A.pe_rows / 4
+    said = PAGE.split("CP on N2 has a bound")[1]
+    assert f"{weights:,.0f} of its weights" in said
+    assert f"at least {cycles:,.0f} cycles, {300 * weights / cycles:.1f} % of peak" in said
+    assert f"it would be {300 * weights / cycles * 5.24 / 4:.1f} %" in said
