@@ -96,7 +96,9 @@ class Errors:
         self._layout, self._m, self._ring, self._plans = layout, m, ring, plans
         self._there: set[tuple[Part, Item, bool]] = set()  # of a part and item: its own sums (true), those that came
         self._waiting: dict[int, deque[tuple[Part, Item]]] = {}  # a core's, of which both are there
-        self._free: dict[tuple[int, int], int] = {}  # when a core's pair of words is
+        self._free: dict[tuple[int, int], int] = {}  # when a core's pair of words is; until then,
+        self._leaves: dict[tuple[int, int], int] = {}  # in how many ways its sums are still to leave,
+        self._gone: dict[tuple[int, int], int] = {}  # and when the latest of the others has left
 
     def begin(self) -> None:
         """All of a tick."""
@@ -173,15 +175,17 @@ class Errors:
         if part is not chain[-1]:
             then = chain[place + 1]
             beats = self._beats(then, item, own=False)
-            self._to(part, pair, ready, then.core, columns, beats, [self._stored(then, item, own=False)], last=True)
+            self._leaves[part.core, pair] = 1
+            self._to(part, pair, ready, then.core, columns, beats, [self._stored(then, item, own=False)])
             return
         low, high = block * layout.rows, block * layout.rows + len(columns)
         owners = [one for one in layout.chains[part.layer - 2] if one.first < high and one.end > low]
+        self._leaves[part.core, pair] = len(owners)
         for owner in owners:
             some = range(max(owner.first, low) - low, min(owner.end, high) - low)
             first = layout.beats[owner.core].back[layout.number(owner)] + sample * owner.sums + low - owner.first
             beats: list[SramBeat] = [(first + i, layout.back, 0) for i in some]
-            self._to(part, pair, ready, owner.core, some, beats, [], last=owner is owners[-1])
+            self._to(part, pair, ready, owner.core, some, beats, [])
 
     def _to(
         self,
@@ -192,10 +196,8 @@ class Errors:
         columns: range,
         beats: list[SramBeat],
         then: list[Action],
-        *,
-        last: bool,
     ) -> None:
-        """Some columns' sums to a core's SRAM; then what is to be done. last: the pair of words is free after it."""
+        """Some columns' sums to a core's SRAM; then what is to be done. After the last of a pair's ways it is free."""
         ring, here, name = self._ring, part.core, f"reduce-scatter {part.layer}"
         word = self._layout.words[here].pairs + 2 * pair, {}
         way = 0 if core == here else DOWN if core < here else UP
@@ -204,9 +206,11 @@ class Errors:
             with ring.planners[here].account("collective"):
                 times = ring.from_pes(here, start, word, columns, way, None if way else beats)
             ring.note(here, name, times[0], times[-1])
-            if last:
-                self._free[here, pair] = times[-1] + 1
-                ring.after(times[-1] + 1, lambda ready: self._next(here, ready))
+            self._gone[here, pair] = max(self._gone.get((here, pair), 0), times[-1] + 1)
+            self._leaves[here, pair] -= 1
+            if not self._leaves[here, pair]:
+                self._free[here, pair] = self._gone[here, pair]
+                ring.after(self._free[here, pair], lambda ready: self._next(here, ready))
             if way:
                 ring.when_sent(here, way, times, self._on_the_way(here, core, name, beats, then))
             else:

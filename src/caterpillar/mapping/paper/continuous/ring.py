@@ -125,7 +125,8 @@ class Ring:
         if to is not None:
             address, register, lag = to
             fields = fields | {"row_to": TO_SRAM, "row_address": address}
-            fields |= {"row_queue": register, "row_lag": lag} if register else {}
+            fields |= {"row_queue": register} if register else {}
+            fields |= {"row_lag": lag} if lag else {}
             held.append(Hold(at, "core SRAM", sram_beat_cycles(m)))
         return [use(at, "row_bus", **fields), *held]
 
