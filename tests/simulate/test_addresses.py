@@ -8,7 +8,7 @@ import pytest
 
 from caterpillar.machine import Machine
 from caterpillar.mapping import Schedule, place
-from caterpillar.mapping.isa import Loop, MicroProgram
+from caterpillar.mapping.isa import LATCH, PLAIN, READ, XOR_ROW, Instruction, Loop, MicroProgram
 from caterpillar.mapping.schedule import QUEUED, windows
 from caterpillar.network import Network
 from caterpillar.rules import Rule, cp, mbcp, sgd
@@ -34,7 +34,7 @@ def placed(rule: Rule, mapping: str = "best") -> Schedule:
     return schedule
 
 
-@pytest.mark.parametrize(("rule", "mapping"), [(cp(), "best"), (mbcp(2), "best"), (cp(), "paper")])
+@pytest.mark.parametrize(("rule", "mapping"), [(cp(), "best"), (mbcp(2), "best"), (cp(), "paper"), (mbcp(2), "paper")])
 def test_a_register_that_leaves_the_memory_in_a_later_tick_is_refused(rule: Rule, mapping: str) -> None:
     schedule = placed(rule, mapping)
     check_addresses(schedule)
@@ -70,3 +70,19 @@ def test_an_address_outside_what_the_layout_has_is_refused(unit: str, by: int) -
 
     with pytest.raises(Hazard, match=f"{unit} of every core: {unit} is given address"):
         check_addresses(replace(schedule, steady=moved(schedule.steady)))
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_a_mode_that_a_loop_steps_reaches_as_far_as_it_does_in_each_issue(beyond: bool) -> None:
+    """From words around the first one to the last word alone."""
+    schedule = placed(sgd())
+    last = schedule.layout.mem_b_words - 1 + beyond
+    fields = (("b0_op", READ), ("b0_address", 0), ("b0_slot", LATCH), ("b0_mode", XOR_ROW), ("b0_offset", 0))
+    loops = (Loop(2, 1, (("b0_address", last), ("b0_mode", PLAIN - XOR_ROW))),)
+    program = MicroProgram(cycles=4, instructions=(Instruction("mem_b0", 0, fields, loops),), phases=())
+    alone = replace(schedule, first=None, steady=program, last=None)
+    if not beyond:
+        check_addresses(alone)
+        return
+    with pytest.raises(Hazard, match=f"mem_b0 is given address {last}, outside its memory"):
+        check_addresses(alone)

@@ -2,9 +2,12 @@
 
 The walk over control words sees one tick; an address register gives an address another start in each. Here an
 instruction's lowest and highest address are enough: its loops step evenly, and a register goes through all its slots.
+Where loops step an address's mode, too, each issue is looked at.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from caterpillar.machine import Machine
 from caterpillar.mapping import isa
@@ -45,6 +48,10 @@ def _names_memory(one: Instruction, prefix: str) -> bool:
 
 def _reach(one: Instruction, prefix: str, schedule: Schedule) -> tuple[int, int]:
     """The lowest and the highest address of all issues in all ticks."""
+    modes = {f"{prefix}_mode", f"{prefix}_bits"}
+    if any(modes & {field for field, _ in loop.strides} for loop in one.loops):
+        each = [_reach(issue, prefix, schedule) for issue in _issues(one)]  # how far it reaches changes on the way
+        return min(low for low, _ in each), max(high for _, high in each)
     fields, name = dict(one.fields), f"{prefix}_address"
     low = high = fields.get(name, 0)
     for loop in one.loops:
@@ -55,6 +62,16 @@ def _reach(one: Instruction, prefix: str, schedule: Schedule) -> tuple[int, int]
         register = schedule.queues[queue - 1]
         high += register.words * (register.slots - 1)
     return low, high + _span(fields, prefix, schedule.machine, schedule.copies) - 1
+
+
+def _issues(one: Instruction) -> list[Instruction]:
+    """Each of an instruction's issues, as one without loops."""
+    steps = [one.values(name, base).tolist() for name, base in one.fields]
+    names = [name for name, _ in one.fields]
+    return [
+        replace(one, start=start, fields=tuple(zip(names, values, strict=True)), loops=())
+        for start, *values in zip(one.cycles().tolist(), *steps, strict=True)
+    ]
 
 
 def _span(fields: dict[str, int], prefix: str, machine: Machine, copies: int) -> int:
