@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,11 @@ from caterpillar.estimate import Estimate, estimate
 from caterpillar.evaluate import Evaluation, evaluate
 from caterpillar.machine import PAPER_A, PAPER_B
 from caterpillar.mapping import Schedule, place
-from caterpillar.mapping.paper.batched.layout import Layout as BatchLayout
-from caterpillar.mapping.paper.batched.layout import held
+from caterpillar.mapping.isa import sram_beat_cycles
+from caterpillar.mapping.paper.batches.layout import BatchLayout
 from caterpillar.mapping.paper.continuous.layout import Layout
 from caterpillar.network import Network
-from caterpillar.rules import cp, mbcp, mbgd, sgd
+from caterpillar.rules import Rule, cp, dfa, mbgd, sgd
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper-mapping.md").read_text(encoding="utf-8")
 CASES = {
@@ -34,10 +35,26 @@ ROWS = {
 
 
 SGD_PAGE, BATCH_PAGE = PAGE.split("## Mini-batches")
-CP_PAGE, MBCP_PAGE = PAGE.split("## Continuous propagation")[1].split("### Batches")
-BATCHES = (("N1", 8), ("N1", 50), ("N3", 8))
-CP_BATCHES = (("N1", 2), ("N1", 4), ("N1", 8), ("N3", 2))
-SLOW = (2, 3)
+DFA_PAGE = BATCH_PAGE.split("### Direct feedback")[1]
+CP_PAGE = PAGE.split("## Continuous propagation")[1].split("### Batches")[0]
+BATCHES = (("N1", 8), ("N1", 50), ("N1", 100), ("N3", 8), ("N3", 50), ("N3", 100))
+BATCH_ROWS = {
+    "mbgd": {
+        "products forward": ("forward",),
+        "backward": ("backward",),
+        "update": ("update",),
+        "reduction forward and all-gather": ("reduce", "all-gather"),
+        "reduction backward and reduce-scatter": ("reduce-scatter",),
+        "softmax, output errors to core SRAM": ("softmax", "spread errors"),
+    },
+    "dfa": {
+        "products forward": ("forward",),
+        "output errors through the fixed matrices": ("backward", "reduce errors"),
+        "update": ("update",),
+        "reduction forward and all-gather": ("reduce", "all-gather"),
+        "softmax, output errors to core SRAM": ("softmax", "spread errors"),
+    },
+}
 
 
 def numbers(row: str) -> list[int]:
@@ -51,9 +68,9 @@ def cells(page: str, row: str) -> list[str]:
 
 
 def phases(schedule: Schedule) -> dict[str, int]:
-    """Cycles of a tick by kind of phase."""
+    """Cycles of a tick by kind of phase; without what goes on beside another."""
     taken: dict[str, int] = {}
-    for phase in schedule.steady.phases:
+    for phase in (one for one in schedule.steady.phases if one.track == "compute"):
         kind = re.sub(r" \d+", "", phase.name)
         taken[kind] = taken.get(kind, 0) + phase.end - phase.start
     return taken
@@ -105,23 +122,17 @@ def test_the_algebra_of_the_page(case: str) -> None:
 
 
 @pytest.mark.parametrize("column", range(len(BATCHES)))
-def test_the_table_of_batches(column: int) -> None:
+@pytest.mark.parametrize("rule", [mbgd, dfa], ids=["mbgd", "dfa"])
+def test_the_tables_of_batches(rule: Callable[[int], Rule], column: int) -> None:
     case, batch = BATCHES[column]
     network, machine = CASES[case]
-    program = mbgd(batch)(network)
+    page, program = (BATCH_PAGE if rule is mbgd else DFA_PAGE), rule(batch)(network)
     schedule, algebra = place(program, machine, mapping="paper"), estimate(program, machine, input_error=True)
     assert isinstance(schedule, Schedule)
     assert isinstance(algebra, Estimate)
     taken = phases(schedule)
-    kinds = {
-        "products forward": ("forward",),
-        "backward": ("backward",),
-        "update": ("update",),
-        "reduction forward and all-gather": ("reduce", "all-gather"),
-        "reduction backward and reduce-scatter": ("reduce-scatter",),
-        "softmax, output errors to all PEs": ("softmax", "spread errors"),
-    }
-    want = {row: f"{sum(taken.pop(kind) for kind in some) / batch:,.0f}" for row, some in kinds.items()}
+    kinds = BATCH_ROWS[rule(batch).name]
+    want = {row: f"{sum(taken.pop(kind, 0) for kind in some) / batch:,.0f}" for row, some in kinds.items()}
     assert not taken
     want |= {
         "the algebra, % of peak": f"{100 * algebra.compute_cycles / algebra.cycles_per_sample:.1f}",
@@ -129,7 +140,50 @@ def test_the_table_of_batches(column: int) -> None:
         "executed, useful multiply-adds only": f"{100 * schedule.utilization:.1f}",
         "sum": f"{schedule.cycles_per_sample:,.0f}",
     }
-    assert {row: cells(BATCH_PAGE, row)[column] for row in want} == want
+    assert {row: cells(page, row)[column] for row in want} == want
+    if (rule, case, batch) == (mbgd, "N3", 50):
+        causes = of_a_batch(schedule, algebra)
+        want = {row: f"{cycles:,.0f}" for row, cycles in causes.items()}
+        assert {row: cells(BATCH_PAGE, row)[0] for row in want} == want
+
+
+def of_a_batch(schedule: Schedule, algebra: Estimate) -> dict[str, float]:
+    """Cycles of a sample of a batch by cause."""
+    layout, taken, batch = schedule.layout, phases(schedule), schedule.batch
+    assert isinstance(layout, BatchLayout)
+    multiply_adds = [layer.positions * layer.sums for layer in layout.layers]
+    once, behind = sum(multiply_adds), sum(multiply_adds[1:])
+    useful, sram = schedule.macs_per_sample / schedule.machine.pes, sram_beat_cycles(schedule.machine)
+    loads = sum(layer.sums for layer in layout.layers) * sram
+    found = {
+        "multiply-adds that count": useful,
+        "padding of outputs and inputs": 2 * once + behind - useful,
+        "forward: a beat every 4 cycles in the last layer, latencies": taken["forward"] / batch - once,
+        "forward: sums over the rows of PEs": taken["reduce"] / batch,
+        "backward: cycles left free for sums, tails": taken["backward"] / batch - behind,
+        "update: W <- W - (lr / b) G": once / batch,
+        "update: errors from core SRAM": float(loads),
+        "update: latencies": taken["update"] / batch - once - once / batch - loads,
+        "softmax, output errors, last outputs to core SRAM": sum(
+            taken[kind] for kind in ("softmax", "spread errors", "all-gather")
+        )
+        / batch,
+    }
+    found["between the phases"] = schedule.cycles_per_sample - sum(found.values())
+    rows = layout.rows
+    columns = sum(layout.cores * -(-layer.beats // rows) * (rows - 1) for layer in layout.layers[1:])
+    ring = sum(layout.cores * layer.beats for layer in layout.layers[1:])
+    forward = sum(-(-layer.sums // rows) * (rows - 1) for layer in layout.layers)
+    return found | {
+        "all": schedule.cycles_per_sample,
+        "at Fig. 10's speed": algebra.compute_cycles / 0.959,
+        "this placement's least: products, updates, additions of sums": 2 * once
+        + behind
+        + once / batch
+        + columns
+        + ring
+        + forward,
+    }
 
 
 def of_a_tick(schedule: Schedule) -> dict[str, float]:
@@ -184,61 +238,3 @@ def test_the_tables_of_continuous_propagation(case: str) -> None:
         "KB of the longest program": f"{program_bytes(schedule.steady) / 1024:.1f}",
     }
     assert {row: cells(CP_PAGE, row)[place_of] for row in want} == want
-
-
-def of_a_batch(schedule: Schedule) -> dict[str, float]:
-    """A sample's cycles in mbcp by cause, on average over the cores."""
-    layout, steady, cores, batch = schedule.layout, schedule.steady, schedule.machine.cores, schedule.batch
-    assert isinstance(layout, BatchLayout)
-    found = dict.fromkeys(("left free in passes", "before a core's first pass", "between a core's passes"), 0.0)
-    useful = schedule.macs_per_sample / schedule.machine.pes
-    updates = schedule.network.weights / schedule.machine.pes / batch
-    multiply_adds, ends = 0, [0] * cores
-    for core, parts in layout.on.items():
-        passes = [phase for phase in steady.groups[steady.group_of[core]].phases if phase.track == "compute"]
-        here = sum(
-            part.sums * held(stage) * ((3 if stage.back else 2) * batch + 1)
-            for part in parts
-            for stage in [layout.stages[part.layer - 1]]
-        )
-        length = sum(phase.end - phase.start for phase in passes)
-        found["left free in passes"] += (length - here) / cores
-        found["before a core's first pass"] += passes[0].start / cores
-        found["between a core's passes"] += (passes[-1].end - passes[0].start - length) / cores
-        multiply_adds += here
-        ends[core] = passes[-1].end
-    longest = max(ends)
-    found |= {"shares that are not equal": longest - sum(ends) / cores, "after the last pass": steady.cycles - longest}
-    each = {cause: cycles / batch for cause, cycles in found.items()}
-    padding = multiply_adds / cores / batch - useful - updates
-    return {"multiply-adds that count": useful, "a weight's update": updates, "padding": padding} | each
-
-
-@pytest.mark.parametrize(
-    "column", [pytest.param(i, marks=[pytest.mark.slow] if i in SLOW else []) for i in range(len(CP_BATCHES))]
-)
-def test_the_table_of_batches_of_continuous_propagation(column: int) -> None:
-    case, batch = CP_BATCHES[column]
-    network, machine = CASES[case]
-    program = mbcp(batch)(network)
-    schedule, algebra = place(program, machine, mapping="paper"), estimate(program, machine, input_error=True)
-    assert isinstance(schedule, Schedule)
-    assert isinstance(algebra, Estimate)
-    causes = of_a_batch(schedule)
-    assert sum(causes.values()) == pytest.approx(schedule.cycles_per_sample)
-    want = {row: f"{cycles:,.0f}" for row, cycles in (causes | {"sum": schedule.cycles_per_sample}).items()}
-    want |= {
-        "the algebra, % of peak": f"{100 * algebra.compute_cycles / algebra.cycles_per_sample:.1f}",
-        "executed, % of peak on the same basis": f"{100 * algebra.compute_cycles / schedule.cycles_per_sample:.1f}",
-        "executed, useful multiply-adds only": f"{100 * schedule.utilization:.1f}",
-    }
-    assert {row: cells(MBCP_PAGE, row)[column] for row in want} == want
-
-
-def test_the_bound_of_weights_that_stream() -> None:
-    weights = CASES["N3"][0].weights / PAPER_A.pes
-    cycles = (weights - PAPER_A.pe_sram_words) * 2 * PAPER_A.pe_cols * PAPER_A.pe_rows / 4
-    said = PAGE.split("CP on N2 has a bound")[1]
-    assert f"{weights:,.0f} of its weights" in said
-    assert f"at least {cycles:,.0f} cycles, {300 * weights / cycles:.1f} % of peak" in said
-    assert f"it would be {300 * weights / cycles * 5.24 / 4:.1f} %" in said

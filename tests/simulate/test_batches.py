@@ -86,6 +86,24 @@ def agree(network: Network, machine: Machine, rule: Rule, batches: int, seed: in
     batches=st.integers(2, 4),
     seed=st.integers(0, 1000),
 )
+@example(  # an update in which a sample's own words are staged while the one before is on its way
+    machine=Machine(
+        name="t",
+        core_rows=1,
+        cores_per_row=1,
+        pe_rows=2,
+        pe_cols=1,
+        fma_latency=2,
+        pe_mem_b_bytes=1024,
+        ring_words_per_cycle=1,
+        core_sram_words_per_cycle=1,
+    ),
+    sizes=[2, 5, 9, 2, 2],
+    make=mbgd,
+    pairs=1,
+    batches=2,
+    seed=0,
+)
 @example(  # a lane has more own outputs than registers, and samples overlap
     machine=Machine(
         name="t",

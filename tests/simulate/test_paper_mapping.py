@@ -16,7 +16,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import Rule, fa, mbgd, sgd
+from caterpillar.rules import Rule, fa, sgd
 from caterpillar.simulate import count, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
@@ -74,21 +74,6 @@ def agree(network: Network, machine: Machine, rule: Rule, samples: int, seed: in
 )
 def test_sgd_on_random_machines_and_networks(machine: Machine, sizes: list[int], seed: int) -> None:
     agree(Network.mlp(*sizes), machine, sgd(), 5, seed, 2)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    machine=MACHINES,
-    sizes=st.lists(st.integers(2, 40), min_size=3, max_size=5),
-    batch=st.integers(2, 5),
-    seed=st.integers(0, 1000),
-)
-def test_mbgd_on_random_machines_and_networks(machine: Machine, sizes: list[int], batch: int, seed: int) -> None:
-    agree(Network.mlp(*sizes), machine, mbgd(batch), 2 * batch, seed, 2)
-
-
-def test_mbgd_on_the_papers_small_network_and_its_machine() -> None:
-    agree(SMALL, PAPER_A, mbgd(4), 8, 5, 1)
 
 
 def test_sgd_on_the_papers_small_network_and_its_machine() -> None:

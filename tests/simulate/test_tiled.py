@@ -107,6 +107,7 @@ def agree(schedule: Schedule, rule: Rule, batches: int, seed: int) -> None:
     sizes=[44, 44, 34, 41],
     outputs=5,
     pairs=2,
+    make=mbgd,
     share=0.17,
     seed=1,
 )

@@ -220,11 +220,11 @@ class _State:
                 self._fill(number * spacing + spacing // 2, (rate * sample.astype(np.float32) + 0).astype(np.float16))
 
     def _deal(self, cores: Indices, to: Indices, sample: Half) -> None:
-        """A sample's beats to a core each."""
-        words = np.zeros(len(to) * self._machine.pe_rows, np.float32)
+        """A sample's beats to a core each, or to one for each copy."""
+        words = np.zeros(to.shape[-1] * self._machine.pe_rows, np.float32)
         words[: len(sample)] = sample
         here = self._group_of[cores], to, slice(None), self._number[cores]
-        self._sram[here] = words.reshape(len(to), -1)
+        self._sram[here] = words.reshape(to.shape[-1], -1)
 
     def _fill(self, beat: int, sample: Half) -> None:
         rows = self._machine.pe_rows

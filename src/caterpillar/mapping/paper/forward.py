@@ -46,7 +46,7 @@ def products(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int
             b.issue("row_bus", at - 1, each, row_from=FROM_SRAM, row_to=ALL_COLUMNS, row_address=beats)
         else:
             _broadcast(b, layout, layer, at, pace=pace, words=layout.gathered[index - 1])
-        ready = _block(b, m, layer, at, first=first, count=count, pace=pace, to=layout.sums + first)
+        ready = block(b, m, layer, at, first=first, count=count, pace=pace, to=layout.sums + first)
         at += layer.positions * pace
     return ready
 
@@ -68,7 +68,7 @@ def sum_places(m: Machine, number: int) -> list[int]:
     return [ACCUMULATOR + k if k < accumulators(m) else REGISTER + k - accumulators(m) for k in range(number)]
 
 
-def _block(b: Builder, m: Machine, layer: PaperLayer, at: int, *, first: int, count: int, pace: int, to: int) -> int:
+def block(b: Builder, m: Machine, layer: PaperLayer, at: int, *, first: int, count: int, pace: int, to: int) -> int:
     """`count` outputs over all positions, `pace` cycles each; returns when their sums are ready in MEM B."""
     ways, latency = layer.ways, m.fma_latency
     rounds = layer.positions // ways

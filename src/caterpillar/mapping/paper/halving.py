@@ -91,15 +91,19 @@ class Halving:
                     last[sent] = level.add(k) - level.hops
         return [(begin[register], last[register]) for register in begin]
 
-    def emit(self, b: Builder, start: int, *, sums: int, loops: Sequence[Loop] = (), flags: int = 0) -> None:
+    def emit(
+        self, b: Builder, start: int, *, sums: int, loops: Sequence[Loop] = (), flags: int = 0, gate: int = NONE
+    ) -> None:
         """Halve N words of MEM B from `sums` on, the first read at `start`; the sum comes out `result` cycles later.
 
-        loops: repeat it; strides of "address" step sums. flags: of the FMA as it makes the sum.
+        loops: repeat it; strides of "address" step sums. flags, gate: of the FMA as it makes the sum.
         """
         plain = [Loop(one.count, one.period) for one in loops]
         if not self.levels:
             b.memory_b(READ, start + self.pitch - 1, loops, sums, LATCH)
-            b.issue("fma", start + self.pitch, plain, fma_a=LATCH, fma_b=ONE, fma_c=ZERO, fma_flags=flags)
+            b.issue(
+                "fma", start + self.pitch, plain, fma_a=LATCH, fma_b=ONE, fma_c=ZERO, fma_flags=flags, fma_gate=gate
+            )
         for level in self.levels:
             at = start + level.start
             kept, sent = level.registers(0)
@@ -112,8 +116,8 @@ class Halving:
             slot, c = (REGISTER + sent, REGISTER + kept) if level.number else (LATCH, LATCH + 1)
             b.issue("link", at, each, link_bit=level.bit, link_slot=slot)
             each = [*plain, loop(level.words, level.spacing, fma_c=step, fma_to=-1 << level.number)]
-            target, last = (REGISTER + kept, 0) if level.words > 1 else (NONE, flags)
-            b.issue("fma", start + level.add(0), each, fma_a=LINK, fma_b=ONE, fma_c=c, fma_to=target, fma_flags=last)
+            fields = {"fma_to": REGISTER + kept} if level.words > 1 else {"fma_flags": flags, "fma_gate": gate}
+            b.issue("fma", start + level.add(0), each, fma_a=LINK, fma_b=ONE, fma_c=c, **fields)
 
 
 def halving(machine: Machine, *, rows: bool, pitch: int = 1) -> Halving:

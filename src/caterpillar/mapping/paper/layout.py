@@ -57,10 +57,7 @@ class PaperLayout:
     sums: partial sums of outputs, later logits, output errors, or partial sums of errors. reduced: words of finished
     sums, for two steps of the ring.
 
-    batch: samples. With one, all but the first layer's inputs lie in MEM B. With more, what a sample has made lies in
-    core SRAM: inputs_at[l - 1] is the first beat of the inputs of layer l, errors_at[l - 1] that of the core's own
-    errors of layer l < L, those of one sample after the other. MEM B has a batch of errors of the last layer at
-    last_errors, and of the layer that is updated from `errors` on, running on into `sums`.
+    sram_beats: beats of core SRAM in use; of a single sample, those of its inputs.
     """
 
     cores: int
@@ -69,12 +66,8 @@ class PaperLayout:
     gathered: tuple[int, ...]
     own: tuple[int, ...]
     errors: int
-    last_errors: int
     sums: int
     reduced: int
-    batch: int
-    inputs_at: tuple[int, ...]
-    errors_at: tuple[int, ...]
     sram_beats: int
     mem_a_words: int
     mem_b_words: int
@@ -85,29 +78,28 @@ class PaperLayout:
 
     def weight_places(self, index: int) -> Places:
         """MEM A's words of W_index: arrays that broadcast to (cores, positions, sums, rows, columns)."""
-        layer, rows = self.layers[index - 1], self.rows
-        core = np.arange(self.cores)[:, None, None, None, None]
-        position, own = np.arange(layer.positions)[:, None, None, None], np.arange(layer.sums)[:, None, None]
-        row, column = np.arange(rows)[:, None], np.arange(rows)
-        if index == 1:
-            inputs = position * rows + row
-        else:
-            before = self.layers[index - 2]
-            chunk = (core + position // layer.chunk) % self.cores
-            within = position % layer.chunk
-            inputs = np.where(within < layer.beats, chunk * before.panel + within * rows + row, layer.inputs)
-        outputs = core * layer.panel + own * rows + column
-        return Places(
-            core=core,
-            lane=column * rows + row,
-            word=layer.address + position * layer.sums + own,
-            row=np.where(inputs < layer.inputs, inputs, -1),
-            column=np.where(outputs < layer.outputs, outputs, -1),
-        )
+        return places_of(self.layers[index - 1], self.cores, self.rows)
 
     def feedback_places(self, index: int) -> Places:
         """No rule of this mapping has fixed matrices."""
         raise NotImplementedError(index)
+
+
+def places_of(layer: PaperLayer, cores: int, rows: int) -> Places:
+    """MEM A's words of a layer's matrix: arrays that broadcast to (cores, positions, sums, rows, columns)."""
+    core = np.arange(cores)[:, None, None, None, None]
+    position, own = np.arange(layer.positions)[:, None, None, None], np.arange(layer.sums)[:, None, None]
+    row, column = np.arange(rows)[:, None], np.arange(rows)
+    chunk, within = (core + position // layer.chunk) % layer.chunks, position % layer.chunk
+    inputs = np.where(within < layer.beats, (chunk * layer.beats + within) * rows + row, layer.inputs)
+    outputs = core * layer.panel + own * rows + column
+    return Places(
+        core=core,
+        lane=column * rows + row,
+        word=layer.address + position * layer.sums + own,
+        row=np.where(inputs < layer.inputs, inputs, -1),
+        column=np.where(outputs < layer.outputs, outputs, -1),
+    )
 
 
 def up(n: int, unit: int) -> int:
@@ -115,7 +107,7 @@ def up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def make_layout(network: Network, machine: Machine, batch: int) -> PaperLayout:
+def make_layout(network: Network, machine: Machine) -> PaperLayout:
     """The placement of a network of at least two layers; it may exceed the memories."""
     rows, cores = machine.pe_rows, machine.cores
     layers: list[PaperLayer] = []
@@ -126,8 +118,7 @@ def make_layout(network: Network, machine: Machine, batch: int) -> PaperLayout:
         ways = power_of_two_at_least(-(-machine.fma_latency // sums))
         beats, unit = -(-layer.inputs // rows), ways
         if layers:
-            width = back_unit(machine) if batch == 1 else accumulators(machine)
-            beats, unit = layers[-1].sums, max(ways, width)
+            beats, unit = layers[-1].sums, max(ways, back_unit(machine))
         layers.append(
             PaperLayer(
                 inputs=layer.inputs,
@@ -142,10 +133,10 @@ def make_layout(network: Network, machine: Machine, batch: int) -> PaperLayout:
             )
         )
         address += layers[-1].positions * sums
-    return _with_memories(tuple(layers), machine, batch, address)
+    return _with_memories(tuple(layers), machine, address)
 
 
-def _with_memories(layers: tuple[PaperLayer, ...], machine: Machine, batch: int, mem_a_words: int) -> PaperLayout:
+def _with_memories(layers: tuple[PaperLayer, ...], machine: Machine, mem_a_words: int) -> PaperLayout:
     word, rows, cores = 0, machine.pe_rows, machine.cores
 
     def take(words: int) -> int:
@@ -156,28 +147,15 @@ def _with_memories(layers: tuple[PaperLayer, ...], machine: Machine, batch: int,
     def groups(beats: int) -> int:
         return -(-beats // rows)
 
-    kept = batch == 1
-    gathered = (0, *(take(cores * groups(layer.chunk) * kept) for layer in layers[1:]))
-    if kept:
-        own = (0, *(take(groups(layer.chunk)) for layer in layers[1:]))
-    else:
-        own = (take(max(groups(layer.beats) for layer in layers[1:])),) * len(layers)
+    gathered = (0, *(take(cores * groups(layer.chunk)) for layer in layers[1:]))
+    own = (0, *(take(groups(layer.chunk)) for layer in layers[1:]))
     last = layers[-1]
-    last_errors = 0 if kept else take(last.sums * batch)
     errors = take(max(layer.sums for layer in layers))
     partial = max(up(layer.sums, rows) for layer in layers)
     logits = cores * groups(last.sums) + cores * last.sums
     back = max(layer.positions + max(0, up(layer.beats, rows) - layer.chunk) for layer in layers[1:])
-    updated = 0 if kept else batch * max(layer.sums for layer in layers) - (word - errors)
-    sums = take(max(partial, logits, back, updated))
+    sums = take(max(partial, logits, back))
     reduced = take(2 * max(groups(layer.sums) for layer in layers))
-    inputs_at, errors_at, beat = [0], [0], layers[0].positions * batch
-    for layer in layers[1:]:
-        inputs_at.append(beat)
-        beat += layer.positions * batch * (not kept)
-    for layer in layers[:-1]:
-        errors_at.append(beat)
-        beat += layer.sums * batch * (not kept)
     return PaperLayout(
         cores=cores,
         rows=rows,
@@ -185,15 +163,11 @@ def _with_memories(layers: tuple[PaperLayer, ...], machine: Machine, batch: int,
         gathered=gathered,
         own=own,
         errors=errors,
-        last_errors=errors if kept else last_errors,
         sums=sums,
         reduced=reduced,
         mem_a_words=mem_a_words,
         mem_b_words=word,
-        batch=batch,
-        inputs_at=tuple(inputs_at),
-        errors_at=tuple(errors_at[1:]),
-        sram_beats=beat,
+        sram_beats=layers[0].positions,
     )
 
 

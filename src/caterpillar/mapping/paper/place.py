@@ -5,9 +5,10 @@ from __future__ import annotations
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.paper.backward import update_registers
-from caterpillar.mapping.paper.batch import batch_tick
-from caterpillar.mapping.paper.batched import place_batched
+from caterpillar.mapping.paper.batches import place_batches
+from caterpillar.mapping.paper.batches.place import RULES as BATCHED
 from caterpillar.mapping.paper.continuous import place_continuous
+from caterpillar.mapping.paper.continuous_batches import place_continuous_batches
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
 from caterpillar.mapping.paper.tick import sample_tick
@@ -24,19 +25,22 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
 
     Raises UsageError for what this mapping has no programs for.
     """
-    rule = program.rule.rstrip("0123456789")
-    if rule not in RULES:
+    name = program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
+    rules, of = ((*BATCHED, "mbcp"), "a batch under ") if program.batch > 1 else (RULES, "")
+    if name not in rules:
         raise UsageError(
-            f"--rule must be one of {', '.join(RULES)} for a simulation of mapping paper, got {program.rule!r}"
+            f"--rule must be one of {', '.join(rules)} for a simulation of {of}mapping paper, got {program.rule!r}"
         )
     if machine.pe_rows != machine.pe_cols:
         raise UsageError(
             "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
             f"got {machine.pe_cols} and {machine.pe_rows}"
         )
-    if rule in ("cp", "mbcp"):
-        return place_continuous(program, machine) if program.batch == 1 else place_batched(program, machine)
-    layout = make_layout(program.network, machine, program.batch)
+    if name in ("cp", "mbcp"):
+        return (place_continuous if program.batch == 1 else place_continuous_batches)(program, machine)
+    if program.batch > 1:
+        return place_batches(program, machine, name)
+    layout = make_layout(program.network, machine)
     short = _too_small(layout, machine)
     if short:
         return short
@@ -47,8 +51,7 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="paper",
         layout=layout,
         order=_order(layout, machine),
-        steady=sample_tick(layout, machine) if program.batch == 1 else batch_tick(layout, machine),
-        batch=program.batch,
+        steady=sample_tick(layout, machine),
         sample_beats=layout.layers[0].positions,
         sram_beats=layout.sram_beats,
         macs_per_sample=program.macs_per_sample,
@@ -59,8 +62,7 @@ def _too_small(layout: PaperLayout, machine: Machine) -> Infeasible | None:
     registers = max(
         machine.pe_rows // 2, sum_registers(layout.layers, machine), update_registers(layout.layers[0], machine)
     )
-    arriving = layout.layers[0].positions * layout.batch  # beats of the next samples, while these are worked on
-    sram = (layout.sram_beats + arriving) * machine.pe_rows
+    sram = 2 * layout.sram_beats * machine.pe_rows  # the next sample arrives while this one is worked on
     queue = max(layer.chunk for layer in layout.layers[1:]) * machine.pe_rows
     needs = {
         MEM_A: layout.mem_a_words,

@@ -36,7 +36,7 @@ def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
     ready = 0
     for index in range(1, depth + 1):
         ready = _forward(b, layout, m, index, ready)
-    ready = output_errors(b, layout, m, ready, sample=0)
+    ready = _output_errors(b, layout, m, ready)
     for index in range(depth, 1, -1):
         with b.phase(f"backward {index}, update {index}", BACKWARD_UPDATE):
             ready = backward_update(b, layout, m, index, ready)
@@ -70,22 +70,30 @@ def _scale_inputs(b: Builder, layout: PaperLayout, m: Machine, index: int, start
     return scale(b, m, start + 2 * words, regions=[(inputs, inputs, layer.chunks * words)]) + 1
 
 
-def output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int, *, sample: int) -> int:
-    """Logits to the softmax unit of every core, its errors to all PEs, of which a core keeps those of its panel."""
-    outputs, sums, cores = layout.layers[-1].outputs, layout.layers[-1].sums, m.cores
+def start_softmax(b: Builder, layout: PaperLayout, m: Machine, ready: int, *, sample: int) -> tuple[int, int]:
+    """Logits to the softmax unit of every core; returns when it has them all, and when its errors are ready."""
+    outputs, sums = layout.layers[-1].outputs, layout.layers[-1].sums
     beats = -(-outputs // layout.rows)
-    spread = layout.sums + layout.words(sums) * cores
     with b.phase("softmax", BACKWARD):
         for beat in range(beats):
             core, position = divmod(beat, sums)
             group, column = divmod(position, layout.rows)
-            b.memory_b(READ, ready + beat, [], layout.sums + group * cores + core, LATCH + 2)
+            b.memory_b(READ, ready + beat, [], layout.sums + group * m.cores + core, LATCH + 2)
             at, slot = ready + beat + 1, LATCH + 2
             b.issue("row_bus", at, row_from=FROM_PE, row_column=column, row_slot=slot, row_to=TO_SOFTMAX)
         b.issue("softmax", ready + beats + 1, softmax_on=outputs, softmax_label=sample)
+    return ready + beats + 2, ready + beats + 1 + softmax_cycles(m, outputs)
+
+
+def _output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> int:
+    """Logits to the softmax unit of every core, its errors to all PEs, of which a core keeps those of its panel."""
+    outputs, sums, cores = layout.layers[-1].outputs, layout.layers[-1].sums, m.cores
+    beats = -(-outputs // layout.rows)
+    spread = layout.sums + layout.words(sums) * cores
+    begun, done = start_softmax(b, layout, m, ready, sample=0)
+    b.mark("softmax", BACKWARD, "compute", begun, done)
+    with b.account("backward"):
         b.memory_b(WRITE, ready, [loop(sums * cores, 1, address=1)], spread, ZERO)
-        done = ready + beats + 1 + softmax_cycles(m, outputs)
-    b.mark("softmax", BACKWARD, "compute", ready + beats + 2, done)
     ready = max(done, ready + sums * cores)
     with b.phase("spread errors", BACKWARD_UPDATE):
         whole, rest = divmod(beats, sums)
@@ -98,5 +106,5 @@ def output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int, *, sa
         ready += beats + 2
         own = [loop(sums, 2, address=cores)]
         b.memory_b(READ, ready, own, spread, LATCH + 2, mode=ROTATE_CORE)
-        b.memory_b(WRITE, ready + 1, [loop(sums, 2, address=1)], layout.last_errors + sample * sums, LATCH + 2)
+        b.memory_b(WRITE, ready + 1, [loop(sums, 2, address=1)], layout.errors, LATCH + 2)
     return ready + 2 * sums

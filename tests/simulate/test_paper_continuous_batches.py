@@ -16,8 +16,8 @@ from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
-from caterpillar.mapping.paper.batched.layout import Layout, evenly, in_chains
 from caterpillar.mapping.paper.continuous.shares import Part
+from caterpillar.mapping.paper.continuous_batches.layout import Layout, evenly, in_chains
 from caterpillar.network import Network
 from caterpillar.rules import cp, mbcp
 from caterpillar.simulate import count, simulate

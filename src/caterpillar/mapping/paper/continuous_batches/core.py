@@ -28,15 +28,15 @@ from caterpillar.mapping.isa import (
     softmax_cycles,
     sram_beat_cycles,
 )
-from caterpillar.mapping.paper.batched.layout import TURNS, Layout, product_turns
-from caterpillar.mapping.paper.batched.passes import Pass, emit_pass, lead
-from caterpillar.mapping.paper.batched.timing import Timing, waiting
 from caterpillar.mapping.paper.continuous.layout import stretch
 from caterpillar.mapping.paper.continuous.planner import Hold, Planner, TooLate, read, use, write
 from caterpillar.mapping.paper.continuous.planner import Part as Step
 from caterpillar.mapping.paper.continuous.ring import Ring
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous.steps import halve
+from caterpillar.mapping.paper.continuous_batches.layout import TURNS, Layout, product_turns
+from caterpillar.mapping.paper.continuous_batches.passes import Pass, emit_pass, lead
+from caterpillar.mapping.paper.continuous_batches.timing import Timing, waiting
 
 Item = tuple[int, int]  # a sample of the batch, and a block of N positions
 

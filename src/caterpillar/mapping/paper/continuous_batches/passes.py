@@ -21,11 +21,11 @@ from caterpillar.mapping.isa import (
     Loop,
     sram_beat_cycles,
 )
-from caterpillar.mapping.paper.batched.layout import Layout, product_turns
-from caterpillar.mapping.paper.batched.timing import Bursts, Timing, sums_at
 from caterpillar.mapping.paper.continuous.layout import stretch
 from caterpillar.mapping.paper.continuous.planner import Planner
 from caterpillar.mapping.paper.continuous.shares import Part, Stage
+from caterpillar.mapping.paper.continuous_batches.layout import Layout, product_turns
+from caterpillar.mapping.paper.continuous_batches.timing import Bursts, Timing, sums_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.isa import MicroProgram
-from caterpillar.mapping.paper.batched.core import plan_core
-from caterpillar.mapping.paper.batched.flow import Activations, Errors
-from caterpillar.mapping.paper.batched.layout import Layout, evenly, finish, in_chains
-from caterpillar.mapping.paper.batched.timing import cycles_of, make_stages, registers, timing_of
 from caterpillar.mapping.paper.continuous.order import make_order
 from caterpillar.mapping.paper.continuous.place import LEAST, PIECES, mark_spans, programs
 from caterpillar.mapping.paper.continuous.planner import Planner, TooLate
 from caterpillar.mapping.paper.continuous.ring import Ring
 from caterpillar.mapping.paper.continuous.shares import Stage, least_words, share
+from caterpillar.mapping.paper.continuous_batches.core import plan_core
+from caterpillar.mapping.paper.continuous_batches.flow import Activations, Errors
+from caterpillar.mapping.paper.continuous_batches.layout import Layout, evenly, finish, in_chains
+from caterpillar.mapping.paper.continuous_batches.timing import cycles_of, make_stages, registers, timing_of
 from caterpillar.mapping.room import ADDRESSES, HINTS, MEM_A, MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.network import Network
@@ -25,7 +25,7 @@ ATTEMPTS = 40
 EXTRA = (0, 2)  # cycles that a pass leaves free after k positions of a sample, beyond those that additions take
 
 
-def place_batched(program: Program, machine: Machine) -> Schedule | Infeasible:
+def place_continuous_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-programs of a tick of mbcp, a core's each, or what does not fit."""
     network, depth = program.network, program.network.depth
     layout = _layout(network, machine, program.batch)

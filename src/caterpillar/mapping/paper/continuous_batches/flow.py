@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import DOWN, EXACT, FROM_SRAM, ROW, UP, sram_beat_cycles
-from caterpillar.mapping.paper.batched.core import CorePlan, Item
-from caterpillar.mapping.paper.batched.layout import PAIRS, Layout
-from caterpillar.mapping.paper.batched.timing import waiting
 from caterpillar.mapping.paper.continuous.planner import Hold, use, write
 from caterpillar.mapping.paper.continuous.planner import Part as Step
 from caterpillar.mapping.paper.continuous.ring import Action, Ring, SramBeat
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous.steps import combine
+from caterpillar.mapping.paper.continuous_batches.core import CorePlan, Item
+from caterpillar.mapping.paper.continuous_batches.layout import PAIRS, Layout
+from caterpillar.mapping.paper.continuous_batches.timing import waiting
 
 FEW = 4  # beats that leave a core together: more find room later
 NEVER = 1 << 40

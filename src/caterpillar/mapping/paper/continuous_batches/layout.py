@@ -11,9 +11,9 @@ import numpy as np
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import Queue
-from caterpillar.mapping.paper.batched.timing import interleave, make_stages
 from caterpillar.mapping.paper.continuous.layout import stretch
 from caterpillar.mapping.paper.continuous.shares import Part, Stage, by_core
+from caterpillar.mapping.paper.continuous_batches.timing import interleave, make_stages
 from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
 
