@@ -32,7 +32,7 @@ def test_what_the_simulator_counts_in_another_sample(mapping: str) -> None:
 def test_none_where_it_does_not_fit_or_has_no_programs() -> None:
     assert executed(("N2", "sgd", "paper")) is None
     assert executed(("N2", "mbgd50", "paper")) is None
-    assert executed(("N1", "mbcp8", "paper")) is None
+    assert executed(("N3", "mbcp8", "paper")) is None
 
 
 def test_every_cell_of_table_2_and_fig_10() -> None:
@@ -42,7 +42,7 @@ def test_every_cell_of_table_2_and_fig_10() -> None:
 
 
 def test_cells_placed_in_processes_and_what_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = [("N1", "sgd", "paper"), ("N1", "mbcp8", "paper"), ("N1", "sgd", "best")]
+    few = [("N1", "sgd", "paper"), ("N3", "mbcp8", "paper"), ("N1", "sgd", "best")]
     monkeypatch.setattr(module, "cells", lambda: few)
     told: list[tuple[str, int, int]] = []
     found = execute_all(2, lambda text, done, total: told.append((text, done, total)))
