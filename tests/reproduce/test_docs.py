@@ -21,7 +21,7 @@ SHOWN = Path(__file__).parents[2] / "docs" / "reproduction"
 
 
 # minutes of placing: looked at in `make test-slow`
-SLOW: set[tuple[str, str]] = set()
+SLOW = {("N1", "mbcp8")}
 
 
 def shown_rows() -> list[Row]:
