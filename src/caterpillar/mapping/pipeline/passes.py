@@ -27,9 +27,10 @@ from caterpillar.mapping.isa import (
     Instruction,
     Loop,
 )
+from caterpillar.mapping.pipeline.each_core import each_core
 from caterpillar.mapping.pipeline.layout import Layout, summed
 from caterpillar.mapping.pipeline.parts import Access
-from caterpillar.mapping.pipeline.planner import Planner, each_core
+from caterpillar.mapping.pipeline.planner import Planner
 from caterpillar.mapping.pipeline.split import Split
 
 Run = tuple[int, int, list[Loop]]

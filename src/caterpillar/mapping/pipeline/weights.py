@@ -24,9 +24,10 @@ from caterpillar.mapping.isa import (
     Loop,
     halves,
 )
+from caterpillar.mapping.pipeline.each_core import each_core
 from caterpillar.mapping.pipeline.layout import Layout
 from caterpillar.mapping.pipeline.passes import Pass, Stretch, carried, registers, stretches
-from caterpillar.mapping.pipeline.planner import Planner, each_core
+from caterpillar.mapping.pipeline.planner import Planner
 
 
 def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:

@@ -23,7 +23,8 @@ from caterpillar.mapping.isa import (
 )
 from caterpillar.mapping.paper.continuous.core import CorePlan
 from caterpillar.mapping.paper.continuous.layout import Layout
-from caterpillar.mapping.paper.continuous.planner import Hold, Part, Planner, use
+from caterpillar.mapping.paper.continuous.parts import Hold, Part, use
+from caterpillar.mapping.paper.continuous.planner import Planner
 from caterpillar.mapping.paper.continuous.ring import Action, Ring, SramBeat
 
 FEW = 4  # beats that leave a core together: more find room later

@@ -27,7 +27,8 @@ from caterpillar.mapping.isa import (
     beat_cycles,
     sram_beat_cycles,
 )
-from caterpillar.mapping.paper.continuous.planner import Address, Hold, Part, Planner, read, use, write
+from caterpillar.mapping.paper.continuous.parts import Address, Hold, Part, read, use, write
+from caterpillar.mapping.paper.continuous.planner import Planner
 
 RINGS = {UP: "ring up", DOWN: "ring down"}
 TAKEN_FROM = {UP: FROM_UP, DOWN: FROM_DOWN}

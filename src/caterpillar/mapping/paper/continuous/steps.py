@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import LATCH, LINK, NONE, ONE, ZERO, accumulators, link_hops
-from caterpillar.mapping.paper.continuous.planner import Address, Link, Planner
+from caterpillar.mapping.paper.continuous.parts import Address, Link
+from caterpillar.mapping.paper.continuous.planner import Planner
 
 
 def spare(m: Machine) -> range:

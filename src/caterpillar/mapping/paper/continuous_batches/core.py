@@ -29,8 +29,9 @@ from caterpillar.mapping.isa import (
     sram_beat_cycles,
 )
 from caterpillar.mapping.paper.continuous.layout import stretch
-from caterpillar.mapping.paper.continuous.planner import Hold, Planner, TooLate, read, use, write
-from caterpillar.mapping.paper.continuous.planner import Part as Step
+from caterpillar.mapping.paper.continuous.parts import Hold, read, use, write
+from caterpillar.mapping.paper.continuous.parts import Part as Step
+from caterpillar.mapping.paper.continuous.planner import Planner, TooLate
 from caterpillar.mapping.paper.continuous.ring import Ring
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous.steps import halve

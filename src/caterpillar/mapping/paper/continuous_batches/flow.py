@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import DOWN, EXACT, FROM_SRAM, ROW, UP, sram_beat_cycles
-from caterpillar.mapping.paper.continuous.planner import Hold, use, write
-from caterpillar.mapping.paper.continuous.planner import Part as Step
+from caterpillar.mapping.paper.continuous.parts import Hold, use, write
+from caterpillar.mapping.paper.continuous.parts import Part as Step
 from caterpillar.mapping.paper.continuous.ring import Action, Ring, SramBeat
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous.steps import combine
