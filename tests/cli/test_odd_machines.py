@@ -80,8 +80,9 @@ def test_requests_that_cannot_be(refused, tmp_path):
     assert refused(*asked, "--lr", 0) == "--lr must be a number in [1e-09, 1000], got 0.0"
     assert refused(*asked, "--lr", "fast") == "Invalid value for '--lr': must be a number, got 'fast'"
     assert refused(*asked, "--seed", -1).startswith("--seed must be an int in [0, ")
-    said = refused(*asked, "--rule", "mbcp", "--batch", 4, "--mapping", "paper")
-    assert said.endswith(" for a simulation of --mapping paper with --batch 4, got 'mbcp'")
+    assert refused(*asked, "--rule", "fa", "--mapping", "paper").endswith(
+        " for a simulation of --mapping paper, got 'fa'"
+    )
     assert refused(*asked, "--rule", "mbgd", "--batch", 5) == "--batch must be 1 or even for a simulation, got 5"
     assert refused(*asked, "--rule", "mbgd", "--batch", 4, "--samples", 6).startswith(
         "--samples must be a multiple of "
