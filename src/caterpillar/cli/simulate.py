@@ -171,6 +171,7 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
         "batch": schedule.batch,
         "utilization": schedule.utilization,
         "macs_per_sample": schedule.macs_per_sample,
+        "pe_cycles": run.pe_cycles.as_dict(),
         "counts": run.counters.as_dict(),
         "energy_pj": energy_pj(bill.counters, table),
         "energy_range_pj": list(energy_range_pj(bill.counters, table)),
@@ -223,6 +224,8 @@ def _print(done: _Done, table: Prices) -> None:
     columns = ("phase", "track", "from cycle", "cycles", "share")
     tick = "A steady tick of core 0" if schedule.steady.others else "A steady tick"
     print_table(f"{tick}, phase by phase (the two tracks overlap)", columns, phases)
+    causes = {cause: float(found) for cause, found in run.pe_cycles.as_dict().items()}
+    print_shares("What the FMAs do in the run, and why they are idle", "cause", "PE-cycles", causes)
     print_shares(f"Where the energy of the run goes, {table.name} prices", "component", "pJ", energy)
     by_phase = {phase: sum(energy_pj(counts, table).values()) for phase, counts in bill.phases.items()}
     print_shares("When the energy of the run goes", "phase", "pJ", by_phase)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from caterpillar import numerics
 from caterpillar.checks import SpecError
-from caterpillar.counters import Counters
+from caterpillar.counters import Counters, PeCycles
 from caterpillar.mapping import isa
 from caterpillar.mapping.schedule import Controls, Indices, Places, Schedule, windows
 from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
 from caterpillar.simulate.addresses import check_addresses
+from caterpillar.simulate.causes import pe_cycles
 from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
 from caterpillar.simulate.hazards import walk_groups
 
@@ -31,6 +32,7 @@ class Run:
 
     cycles: int
     counters: Counters
+    pe_cycles: PeCycles
     weights: tuple[Half, ...]
 
 
@@ -85,6 +87,7 @@ def simulate(
     """
     _check_shapes(schedule, weights, inputs, labels, feedback)
     cycles, counters = count(schedule, len(labels))
+    causes = pe_cycles(schedule, len(labels))
     state = _State(schedule, weights, feedback, rate)
     batches, programs = len(labels) // schedule.batch, schedule.ticks(len(labels))
     controls = {
@@ -97,7 +100,7 @@ def simulate(
         for words in _together(each.at(tick) for each in controls[id(program)]):
             state.execute(words, _of_batch(labels, tick - schedule.label_lag, batches))
         state.finish_tick()
-    return Run(cycles=cycles, counters=counters, weights=state.weights())
+    return Run(cycles=cycles, counters=counters, pe_cycles=causes, weights=state.weights())
 
 
 def _of_batch(values: NDArray[Any], batch: int, batches: int) -> NDArray[Any]:
