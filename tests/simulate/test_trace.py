@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from caterpillar.checks import OutputError
 from caterpillar.machine import Machine
 from caterpillar.mapping import Schedule, place
-from caterpillar.mapping.schedule import expand
 from caterpillar.network import Network
 from caterpillar.rules import parse_rule, sgd
-from caterpillar.simulate.hazards import walk
+from caterpillar.simulate import count
 from caterpillar.simulate.trace import WINDOW, trace_events, write_trace
 
 MACHINE = Machine(name="tiny", cores_per_row=2, pe_rows=2, pe_cols=2, ring_words_per_cycle=2)
@@ -92,8 +91,8 @@ def test_use_adds_up_to_the_events(tmp_path: Path) -> None:
             cycle = round(e["ts"] * 1e3) - start if e["name"] == "fma use" else -1
             if 0 <= cycle < program.cycles:
                 issues += e["args"]["share"] * min(WINDOW, program.cycles - cycle)
-    fma = sum(walk([expand(p)], MACHINE, warm=True, sram_beats=99).fma for p in placed.ticks(1))
-    assert issues * MACHINE.pes == pytest.approx(fma)
+    _, counted = count(placed, 1)
+    assert issues * MACHINE.pes == pytest.approx(counted.fma)
 
 
 def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping import isa
 from caterpillar.mapping.isa import Control, MicroProgram
 from caterpillar.mapping.schedule import Schedule, unhidden_collectives, windows
-from caterpillar.simulate.cycles import (
+from caterpillar.simulate.fields import (
     A_OP,
     FMA,
     FMA_A,
@@ -25,6 +25,7 @@ from caterpillar.simulate.cycles import (
     ROW_TO,
     SOFTMAX_ON,
 )
+from caterpillar.simulate.hazards import softmax_cycles
 
 CAUSE = {name: index for index, name in enumerate(PeCycles.names())}
 MULTIPLY_ADD, ADDITION, ELEMENTWISE = (CAUSE[name] for name in ("padding", "additions", "elementwise"))
@@ -58,7 +59,7 @@ def _of_program(program: MicroProgram, schedule: Schedule) -> PeCycles:
 
 def _count(stretches: Iterable[Control], collective: NDArray[np.bool_], machine: Machine) -> NDArray[np.int64]:
     counts, until, start = np.zeros(len(CAUSE), np.int64), np.full(4, -1, np.int64), 0
-    softmax = np.array([isa.softmax_cycles(machine, n) for n in range(isa.SOFTMAX_OUTPUTS + 1)], np.int64)
+    softmax = softmax_cycles(machine)
     for words in stretches:
         end = start + len(words)
         _tally(

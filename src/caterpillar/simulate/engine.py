@@ -17,7 +17,7 @@ from caterpillar.mapping import isa
 from caterpillar.numerics.constants import number
 from caterpillar.numerics.functions import divide, exp_negative
 from caterpillar.numerics.vector import add, fma, load, load_weights, mul, splat, store, store_weights
-from caterpillar.simulate.cycles import (
+from caterpillar.simulate.fields import (
     A_ADDRESS,
     A_OP,
     A_SLOT,
