@@ -60,7 +60,8 @@ def simulate(
 ) -> None:
     """Train on the machine cycle by cycle: real half-precision values, every event counted, every hazard refused.
 
-    The weights are those that the trainer gives, to the bit, when it adds in the machine's order.
+    The weights are those that the trainer gives, to the bit, when it adds in the machine's order. As training does, it
+    stops in one line, with status 1, at a NaN or an infinity.
     """
     from caterpillar.checks import Infeasible
     from caterpillar.cli.output import print_json

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caterpillar import numerics
-from caterpillar.checks import SpecError
+from caterpillar.checks import Diverged, SpecError
 from caterpillar.counters import Counters, PeCycles
 from caterpillar.mapping import isa
 from caterpillar.mapping.isa import MicroProgram
@@ -21,7 +21,7 @@ from caterpillar.mapping.schedule import Controls, Indices, Places, Schedule
 from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
 from caterpillar.simulate.addresses import check_addresses
 from caterpillar.simulate.causes import pe_cycles
-from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
+from caterpillar.simulate.engine import BAD, BAD_ERROR, PIPELINE, execute, new_flow, new_ring
 from caterpillar.simulate.hazards import Walk
 
 Half = NDArray[np.float16]
@@ -98,7 +98,8 @@ def simulate(
     feedback: per layer B_l or None: shaped like W_l for fa, (n_l, n_L) for dfa.
 
     Pure: the arguments are left as they are. Raises Hazard where the hardware could not do what a micro-program asks,
-    SpecError where shapes are not the schedule's, labels not the network's or batches not whole.
+    SpecError where shapes are not the schedule's, labels not the network's or batches not whole, and Diverged where the
+    trainer does: at a NaN or an infinity among activations and errors after each tick, among the weights at the end.
     """
     _check_shapes(schedule, weights, inputs, labels, feedback)
     cycles, counters = count(schedule, len(labels))
@@ -111,7 +112,16 @@ def simulate(
         state.arrive(_of_batch(inputs, tick, batches), earlier, tick)
         for words in _together(each.at(tick) for each in controls[id(program)]):
             state.execute(words, _of_batch(labels, tick - schedule.label_lag, batches))
-    return Run(cycles=cycles, counters=counters, pe_cycles=causes, weights=state.weights())
+        state.check(tick)
+    found = state.weights()
+    for layer, matrix in enumerate(found, start=1):
+        if not np.isfinite(matrix).all():
+            raise _diverged(tick, "weights", layer)
+    return Run(cycles=cycles, counters=counters, pe_cycles=causes, weights=found)
+
+
+def _diverged(tick: int, where: str, layer: int | None = None) -> Diverged:
+    return Diverged(epoch=1, tick=tick, layer=layer, what=f"NaN or infinity among the {where}")
 
 
 def _of_batch(values: NDArray[Any], batch: int, batches: int) -> NDArray[Any]:
@@ -278,6 +288,12 @@ class _State:
             self._flow,
             self._ring,
         )
+
+    def check(self, tick: int) -> None:
+        """Raise Diverged if a value was no number in the tick just done. The units do not know of which layer."""
+        found = self._flow[:, BAD]
+        if found.any():
+            raise _diverged(tick, "errors" if found[found > 0][0] == BAD_ERROR else "activations")
 
     def weights(self) -> tuple[Half, ...]:
         found: list[Half] = []

@@ -89,10 +89,10 @@ def _broadcast(
 
 
 def update_first(b: Builder, layout: PaperLayout, m: Machine, start: int) -> int:
-    """The first layer's weights, updated; two cycles a weight. Returns when all are written, and the next tick can begin.
+    """The first layer's weights, updated; two cycles a weight. Returns when the next tick can begin.
 
-    Inputs come from the core SRAM a second time; they are multiplied by the learning rate between two updates. The
-    next tick's first come in its cycle 1.
+    Then all are written, and the core SRAM, from which inputs come a second time, can give the next tick's first in its
+    cycle 1. Inputs are multiplied by the learning rate between two updates.
     """
     layer, latency = layout.layers[0], m.fma_latency
     update, _ = _slots(m)
