@@ -126,7 +126,7 @@ def test_machines_that_it_has_no_programs_for(change: dict[str, int], words: str
 
 def test_rules_that_it_has_no_programs_for() -> None:
     with pytest.raises(
-        UsageError, match=r"--rule must be one of sgd, mbgd, cp for a simulation of mapping paper, got 'fa'"
+        UsageError, match=r"--rule must be one of sgd, mbgd, cp, mbcp for a simulation of mapping paper, got 'fa'"
     ):
         place(fa()(SMALL), PAPER_A, mapping="paper")
 

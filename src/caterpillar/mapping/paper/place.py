@@ -8,6 +8,7 @@ from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batches import place_batches
 from caterpillar.mapping.paper.batches.place import RULES as BATCHED
 from caterpillar.mapping.paper.continuous import place_continuous
+from caterpillar.mapping.paper.continuous_batches import place_continuous_batches
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
 from caterpillar.mapping.paper.tick import sample_tick
@@ -16,7 +17,7 @@ from caterpillar.mapping.schedule import Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
-RULES = ("sgd", "mbgd", "cp")
+RULES = ("sgd", "mbgd", "cp", "mbcp")
 
 
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -25,7 +26,7 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
     Raises UsageError for what this mapping has no programs for.
     """
     name = program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
-    rules, of = (BATCHED, "a batch under ") if program.batch > 1 else (RULES, "")
+    rules, of = ((*BATCHED, "mbcp"), "a batch under ") if program.batch > 1 else (RULES, "")
     if name not in rules:
         raise UsageError(
             f"--rule must be one of {', '.join(rules)} for a simulation of {of}mapping paper, got {program.rule!r}"
@@ -35,8 +36,8 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
             "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
             f"got {machine.pe_cols} and {machine.pe_rows}"
         )
-    if program.rule == "cp":
-        return place_continuous(program, machine)
+    if name in ("cp", "mbcp"):
+        return (place_continuous if program.batch == 1 else place_continuous_batches)(program, machine)
     if program.batch > 1:
         return place_batches(program, machine, name)
     layout = make_layout(program.network, machine)
