@@ -38,7 +38,7 @@ TINY = Machine(
 )
 SINGLE: dict[str, Rule] = {"sgd": sgd(), "fa": fa(), "dfa": dfa(), "cp": cp()}
 BATCHES: dict[str, Rule] = {"mbgd": mbgd(4), "fa4": fa(4), "dfa4": dfa(4), "mbcp": mbcp(4)}
-PAPERS = ("sgd", "cp", "mbgd", "fa4", "dfa4")
+PAPERS = ("sgd", "cp", "mbgd", "fa4", "dfa4", "mbcp")
 CASES = [*(("best", name) for name in (*SINGLE, *BATCHES)), *(("paper", name) for name in PAPERS)]
 RULES = SINGLE | BATCHES
 MACHINES = st.builds(
