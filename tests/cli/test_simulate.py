@@ -147,3 +147,11 @@ def test_refusals_are_one_line(refused, tmp_path):
     assert refused("simulate", "--machine", machine).startswith("Machine.pe_rows must be a power of two")
     machine.write_text("cores_per_row = 2\npe_rows = 2\npe_cols = 2\nring_words_per_cycle = 0\n")
     assert refused("simulate", "--machine", machine).startswith("Machine.ring_words_per_cycle must be an int in [1, ")
+
+
+@pytest.mark.parametrize("mapping", ["best", "paper"])
+def test_divergence_is_one_line_and_status_1(run, mapping):
+    ran = run("simulate", "--network", "20-10-10", "--samples", 20, "--mapping", mapping, "--lr", 1000, "--json")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("error: training diverged: NaN or infinity among the ")
+    assert ran.err.count("\n") == 1

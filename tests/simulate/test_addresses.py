@@ -14,7 +14,7 @@ from caterpillar.network import Network
 from caterpillar.rules import Rule, cp, mbcp, sgd
 from caterpillar.simulate import count
 from caterpillar.simulate.addresses import check_addresses
-from caterpillar.simulate.hazards import Hazard, walk
+from caterpillar.simulate.hazards import Hazard, Walk
 
 MACHINE = Machine(
     name="tiny",
@@ -49,7 +49,7 @@ def test_the_walk_over_one_tick_does_not_see_it() -> None:
     schedule = placed(mbcp(2))
     queues = tuple(replace(queue, slots=queue.slots + 1) for queue in schedule.queues)
     short = replace(schedule, queues=queues)
-    walk(windows(short.steady, queues), MACHINE, warm=False, sram_beats=short.sram_beats)
+    Walk(MACHINE, sram_beats=short.sram_beats).tick(words[None] for words in windows(short.steady, queues))
     with pytest.raises(Hazard, match="outside its memory"):
         check_addresses(short)
 

@@ -14,7 +14,7 @@ from caterpillar.network import Network
 from caterpillar.numerics.arithmetic_type import Arithmetic
 from caterpillar.rules import sgd
 from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
-from caterpillar.simulate.hazards import walk
+from caterpillar.simulate.hazards import Walk
 
 MACHINE = Machine(name="tiny", core_rows=1, cores_per_row=2, pe_rows=2, pe_cols=4, ring_words_per_cycle=2)
 HALF = Arithmetic("fp16", "tests/simulate/test_engine")
@@ -25,33 +25,36 @@ def lanes(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, np.float32).reshape(-1)
 
 
-def executed(b: Builder, memory_b: np.ndarray) -> np.ndarray:
-    """Word 0 of MEM A afterwards, (PEs, cores)."""
-    control = expand(b.program(40))
-    walk([control], MACHINE, warm=False, sram_beats=9)
+def executed(b: Builder, memory_b: np.ndarray, *, ends: int = 40, then: Builder | None = None) -> np.ndarray:
+    """Word 0 of MEM A afterwards, (PEs, cores). then: the next tick's."""
+    walk, control = Walk(MACHINE, sram_beats=9), expand(b.program(ends))
+    ticks = [control[None], *([] if then is None else [expand(then.program(40))[None]])]
+    for words in ticks:
+        walk.tick([words])
     operands = np.zeros((PIPELINE + MACHINE.fma_latency + 2, 16), np.float32)
     operands[isa.ONE] = 1
     a, queues = np.zeros((4, 16), np.uint16), np.zeros((2, isa.FIFO_BEATS, 2, 2), np.float32)
     softmax_words, moving = np.zeros((2, 8, 2), np.float32), np.zeros(4 * 16, np.float32)
     hops = np.array([isa.link_hops(MACHINE, bit) for bit in range(3)], np.int64)
     sram, memory = np.zeros((9, 2, 2), np.float32), memory_b.astype(np.float32).reshape(-1)
-    sizes = np.array([16, MACHINE.fma_latency, 2, 4, 2, isa.halves(MACHINE)])
-    execute(
-        HALF,
-        control[None],
-        operands.reshape(1, -1),
-        a.reshape(1, -1),
-        memory[None],
-        sram[None],
-        np.zeros(1, np.int64),
-        sizes,
-        hops,
-        queues,
-        softmax_words[None],
-        moving[None],
-        new_flow(MACHINE.fma_latency)[None],
-        new_ring([[0, 1]], 2, 2),
-    )
+    sizes, flow = np.array([16, MACHINE.fma_latency, 2, 4, 2, isa.halves(MACHINE)]), new_flow(MACHINE.fma_latency)
+    for words in ticks:
+        execute(
+            HALF,
+            words,
+            operands.reshape(1, -1),
+            a.reshape(1, -1),
+            memory[None],
+            sram[None],
+            np.zeros(1, np.int64),
+            sizes,
+            hops,
+            queues,
+            softmax_words[None],
+            moving[None],
+            flow[None],
+            new_ring([[0, 1]], 2, 2),
+        )
     return a[0].view(np.float16).reshape(8, 2).astype(np.float64)
 
 
@@ -163,7 +166,7 @@ def test_flags_of_the_fma() -> None:
 def wide(b: Builder, memory_a: np.ndarray, sram: np.ndarray, machine: Machine) -> None:
     """Execute on a machine with groups of words; memory_a and sram are changed in place."""
     control = expand(b.program(40))
-    walk([control], machine, warm=False, sram_beats=len(sram))
+    Walk(machine, sram_beats=len(sram)).tick([control[None]])
     operands = np.zeros((PIPELINE + machine.fma_latency + 2, 16), np.float32)
     operands[isa.ONE] = 1
     sizes = np.array([16, machine.fma_latency, 2, 4, 2, isa.halves(machine)])
@@ -226,3 +229,19 @@ def test_windows_are_the_whole() -> None:
     for length in (1, 7, 64):
         parts = [_window(schedule.steady, (), 0, s, min(s + length, len(whole))) for s in range(0, len(whole), length)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_what_a_tick_leaves_under_way_arrives_in_the_next() -> None:
+    """An exchange of two hops, and a result of the FMA that comes out in the next tick's first cycle."""
+    assert isa.link_hops(MACHINE, 2) == 2
+    first, then = Builder(), Builder()
+    first.memory_b(READ, 0, [], 0, isa.LATCH)
+    first.issue("link", 5, link_bit=2, link_slot=isa.LATCH)
+    keep(then, 1, isa.LINK)
+    np.testing.assert_array_equal(executed(first, numbered(), ends=6, then=then), 100 * CORE + 10 * (PE ^ 4))
+    for slot, at in ((isa.RESULT, 0), (isa.RESULT_BEFORE, 1), (isa.ACCUMULATOR, 0), (isa.ACCUMULATOR, 7)):
+        first, then = Builder(), Builder()
+        first.memory_b(READ, 0, [], 0, isa.LATCH)
+        first.issue("fma", 2, fma_a=isa.LATCH, fma_b=isa.ONE, fma_c=isa.ZERO, fma_to=isa.ACCUMULATOR)
+        then.memory_a(WRITE, at, [], 0, slot)
+        np.testing.assert_array_equal(executed(first, numbered(), ends=6, then=then), 100 * CORE + 10 * PE)

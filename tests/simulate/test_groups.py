@@ -20,7 +20,7 @@ from caterpillar.mapping.schedule import expand
 from caterpillar.network import Network
 from caterpillar.rules import Rule, cp, mbgd, sgd
 from caterpillar.simulate import simulate
-from caterpillar.simulate.hazards import Hazard, walk_groups
+from caterpillar.simulate.hazards import Hazard, Walk
 from caterpillar.simulate.trace import trace_events
 
 MACHINE = Machine(name="tiny", core_rows=1, cores_per_row=3, pe_rows=2, pe_cols=2, ring_words_per_cycle=1)
@@ -91,7 +91,7 @@ def programs(*builders: Builder, cycles: int = 200) -> MicroProgram:
 
 def check(program: MicroProgram) -> Counters:
     words = np.stack([expand(one) for one in program.groups])
-    return walk_groups([words], MACHINE, program.members(MACHINE.cores), warm=False)
+    return Walk(MACHINE, program.members(MACHINE.cores)).tick([words])
 
 
 @pytest.mark.parametrize("late", [0, 1])

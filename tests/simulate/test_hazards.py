@@ -14,8 +14,8 @@ from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.schedule import expand
 from caterpillar.network import Network
 from caterpillar.rules import sgd
-from caterpillar.simulate import simulate
-from caterpillar.simulate.hazards import Hazard, walk
+from caterpillar.simulate import count, simulate
+from caterpillar.simulate.hazards import Hazard, Walk
 
 MACHINE = Machine(
     name="tiny", cores_per_row=2, pe_rows=4, pe_cols=2, ring_words_per_cycle=2, core_sram_words_per_cycle=2
@@ -24,7 +24,7 @@ A0, R0 = isa.ACCUMULATOR, isa.REGISTER
 
 
 def check(b: Builder, *, cycles: int = 64) -> None:
-    walk([expand(b.program(cycles))], MACHINE, warm=False, sram_beats=9)
+    Walk(MACHINE, sram_beats=9).tick([expand(b.program(cycles))[None]])
 
 
 def multiply(b: Builder, at: int, **fields: int) -> None:
@@ -141,7 +141,7 @@ def test_a_beat_takes_as_many_cycles_as_the_link_is_narrow() -> None:
 def test_what_is_sent_must_be_taken_and_not_more() -> None:
     b = Builder()
     send(b, 0)
-    refused(b, 64, "row_bus", "queue is full")
+    refused(b, 64, "row_bus", "beats are left in a core's queue when the program ends")
     b = Builder()
     take(b, 7)
     refused(b, 7, "row_bus", "none has arrived")
@@ -164,12 +164,83 @@ def test_the_softmax_unit_takes_its_time() -> None:
         b = Builder()
         b.issue("softmax", 0, softmax_on=3)
         b.issue("row_bus", at, row_from=isa.FROM_SOFTMAX, row_to=0, row_address=0)
-        program = expand(b.program(done + 8))
+        words = expand(b.program(done + 8))[None]
         if at == done:
-            walk([program], MACHINE, warm=False)
+            Walk(MACHINE).tick([words])
         else:
             with pytest.raises(Hazard, match=f"softmax unit before it is ready .ready in cycle {done}"):
-                walk([program], MACHINE, warm=False)
+                Walk(MACHINE).tick([words])
+
+
+def test_the_softmax_unit_has_one_thing_to_do_at_a_time() -> None:
+    done = isa.softmax_cycles(MACHINE, 3)
+    again = {
+        "softmax": {"softmax_on": 2},
+        "row_bus": {"row_from": isa.FROM_SRAM, "row_to": isa.TO_SOFTMAX, "row_address": 0},
+    }
+    for unit, fields in again.items():
+        for at in (done - 1, done):
+            b = Builder()
+            b.issue("softmax", 0, softmax_on=3)
+            b.issue(unit, at, **fields)
+            words = expand(b.program(done + 8))[None]
+            if at == done:
+                Walk(MACHINE, sram_beats=1).tick([words])
+            else:
+                with pytest.raises(
+                    Hazard, match=f"{unit} gives the softmax unit .* while it works, until cycle {done}"
+                ):
+                    Walk(MACHINE, sram_beats=1).tick([words])
+
+
+SRAM_BEAT = {"row_from": isa.FROM_SRAM, "row_to": 0, "row_address": 0}
+SRAM_WRITE = {"row_from": isa.FROM_PE, "row_column": 0, "row_slot": isa.ONE, "row_to": isa.TO_SRAM, "row_address": 0}
+LOGITS = {"row_from": isa.FROM_PE, "row_column": 0, "row_slot": isa.ONE, "row_to": isa.TO_SOFTMAX}
+ERRORS = {"row_from": isa.FROM_SOFTMAX, "row_to": 0, "row_address": 0}
+DONE = isa.softmax_cycles(MACHINE, 3)
+Use = tuple[isa.Unit, dict[str, int]]
+EXCHANGE = {"link_bit": 1, "link_slot": isa.ONE}  # of two hops
+# What the tick before uses in its last cycle, what the next one uses, from which of its cycles on it may, what is said.
+ACROSS: list[tuple[Use, Use, int, str]] = [
+    (("link", EXCHANGE), ("link", EXCHANGE), 1, "links are busy"),
+    (("link", EXCHANGE), ("column_bus", {"column_row": 0, "column_slot": isa.LINK}), 1, "link latch"),
+    (("row_bus", SRAM_BEAT), ("row_bus", SRAM_BEAT), 1, "core SRAM, which is busy"),
+    (("row_bus", SRAM_WRITE), ("row_bus", SRAM_BEAT), 1, "core SRAM, which is busy"),
+    (("softmax", {"softmax_on": 3}), ("softmax", {"softmax_on": 1}), DONE - 1, "while it works"),
+    (("softmax", {"softmax_on": 3}), ("row_bus", LOGITS), DONE - 1, "while it works"),
+    (("softmax", {"softmax_on": 3}), ("row_bus", ERRORS), DONE - 1, "softmax unit before it is ready"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "free", "says"), ACROSS)
+@pytest.mark.parametrize("ticks", ["first, steady", "steady, steady", "steady, last", "first, last"])
+def test_what_a_tick_leaves_busy_is_busy_in_the_next(before: Use, after: Use, free: int, says: str, ticks: str) -> None:
+    def program(*uses: tuple[int, Use]) -> MicroProgram:
+        b = Builder()
+        for at, (unit, fields) in uses:
+            b.issue(unit, at, **fields)
+        return b.program(2 * DONE)
+
+    names = ticks.split(", ")
+    for at in (free - 1, free):
+        tail, head = (2 * DONE - 1, before), (at, after)
+        programs = {name: program() for name in ("first", "steady", "last")}
+        programs |= {names[0]: program(tail), names[1]: program(head)}
+        if names[0] == names[1]:
+            programs["steady"] = program(head, tail)
+            programs["first"] = program((0, before))  # over long before its end
+        placed = dataclasses.replace(schedule(), **programs, sram_beats=1)  # pyright: ignore[reportArgumentType]
+        samples = 1 if ticks == "first, last" else 3
+        if names[0] == names[1]:
+            count(placed, 2)  # has one of them
+        if at == free:
+            count(placed, samples)
+            continue
+        with pytest.raises(
+            Hazard, match=f"cycle {at}, {after[0]} of every core, in a tick after another: .*{says}"
+        ) as caught:
+            count(placed, samples)
+        assert caught.value.cycle == at
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from caterpillar.mapping.schedule import expand
 from caterpillar.network import Network
 from caterpillar.rules import dfa, fa, sgd
 from caterpillar.simulate import count, simulate
-from caterpillar.simulate.hazards import walk
+from caterpillar.simulate.hazards import Walk
 
 
 def _load(name: str) -> ModuleType:
@@ -105,7 +105,8 @@ def test_epochs_from_fill_steady_and_drain_are_exact(
     whole = [expand(program) for program in schedule.ticks(samples)]
     cycles, counters = count(schedule, samples)
     assert cycles == sum(len(part) for part in whole)
-    whole_run = walk(whole, machine, warm=False, sram_beats=schedule.sram_beats)
+    walk = Walk(machine, sram_beats=schedule.sram_beats)
+    whole_run = sum((walk.tick([words[None]]) for words in whole), start=Counters())
     arriving = Counters(
         outside_words=(sizes[0] + 1) * samples, core_sram_write_words=sizes[0] * machine.cores * samples
     )
@@ -117,7 +118,8 @@ def test_epochs_from_fill_steady_and_drain_are_exact(
 def test_physical_bounds(machine: Machine, sizes: list[int], rule: str) -> None:
     network = Network.mlp(*sizes)
     schedule = scheduled(network, machine, rule)
-    counters = walk([expand(schedule.steady)], machine, warm=True, sram_beats=schedule.sram_beats)
+    walk = Walk(machine, sram_beats=schedule.sram_beats)
+    *_, counters = [walk.tick([expand(program)[None]]) for program in schedule.ticks(2)[:2]]
     macs = RULES[rule](network).macs_per_sample
     assert schedule.steady.cycles * machine.pes >= counters.fma >= macs
     assert 0 < schedule.utilization <= 1

@@ -32,12 +32,13 @@ class OutputError(UsageError):
 class Diverged(CaterpillarError):
     """Training met a NaN or an infinity.
 
-    epoch counts from 1, tick from 0 within the epoch, layer from 1.
+    epoch counts from 1, tick from 0 within the epoch, layer from 1; None where it is not known.
     """
 
-    def __init__(self, *, epoch: int, tick: int, layer: int, what: str) -> None:
+    def __init__(self, *, epoch: int, tick: int, layer: int | None, what: str) -> None:
+        place = "" if layer is None else f" in layer {layer}"
         super().__init__(
-            f"training diverged: {what} in layer {layer}, epoch {epoch}, tick {tick}; try a lower learning rate (--lr)"
+            f"training diverged: {what}{place}, epoch {epoch}, tick {tick}; try a lower learning rate (--lr)"
         )
         self.epoch = epoch
         self.tick = tick

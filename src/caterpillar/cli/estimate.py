@@ -21,6 +21,7 @@ Executed = Annotated[
 UNKNOWN = (
     "cycles_per_sample",
     "cycles",
+    "pe_cycles",
     "utilization",
     "energy_pj_per_sample",
     "energy_pj",
@@ -116,5 +117,7 @@ def _print(answer: Evaluation) -> None:
     ]
     print_table(title, ("figure", "value", "unit"), figures)
     print_shares("Where the cycles go", "cause", "cycles a sample", answer.cycles)
+    if answer.pe_cycles:
+        print_shares("What the FMAs do, and why they are idle", "cause", "PE-cycles a sample", answer.pe_cycles)
     print_shares("Where the energy goes", "component", "pJ a sample", answer.energy_pj)
     print_shares("When the energy goes", "phase", "pJ a sample", answer.phase_pj)

@@ -14,7 +14,7 @@ from caterpillar.cli.sensitivity import print_sensitivity, sensitivity_document
 if TYPE_CHECKING:
     from caterpillar.cli.progress import Bar
     from caterpillar.cost import Prices
-    from caterpillar.counters import Counters
+    from caterpillar.counters import Counters, PeCycles
     from caterpillar.datasets import Samples
     from caterpillar.mapping import Schedule
     from caterpillar.mapping.isa import Phase
@@ -51,6 +51,7 @@ class _Done:
     samples: int
     cycles: int
     counters: Counters
+    pe_cycles: PeCycles
     weights_sha256: str | None
 
 
@@ -72,8 +73,9 @@ def simulate(
 ) -> None:
     """Train on the machine cycle by cycle: real half-precision values, every event counted, every hazard refused.
 
-    The weights are those that the trainer gives, to the bit, when it adds in the machine's order. With --count-only
-    none are made: cycles and events do not depend on data, so of each kind of tick one is counted.
+    The weights are those that the trainer gives, to the bit, when it adds in the machine's order. As training does, it
+    stops in one line, with status 1, at a NaN or an infinity. With --count-only no values are made: cycles and events
+    do not depend on data, so of each kind of tick one is counted.
     """
     from caterpillar.checks import Infeasible
     from caterpillar.cli.output import print_json
@@ -147,14 +149,25 @@ def _execute(schedule: Schedule, start: State, data: Samples, rate: float, bar: 
         on_progress=lambda done, ticks: bar.update("executing", done, ticks),
     )
     sha256 = replace(start, weights=run.weights).weights_sha256
-    return _Done(schedule=schedule, samples=len(data), cycles=run.cycles, counters=run.counters, weights_sha256=sha256)
+    return _Done(
+        schedule=schedule,
+        samples=len(data),
+        cycles=run.cycles,
+        counters=run.counters,
+        pe_cycles=run.pe_cycles,
+        weights_sha256=sha256,
+    )
 
 
 def _count(schedule: Schedule, samples: int) -> _Done:
     from caterpillar.simulate import count
+    from caterpillar.simulate.causes import pe_cycles
 
     cycles, counters = count(schedule, samples)
-    return _Done(schedule=schedule, samples=samples, cycles=cycles, counters=counters, weights_sha256=None)
+    causes = pe_cycles(schedule, samples)
+    return _Done(
+        schedule=schedule, samples=samples, cycles=cycles, counters=counters, pe_cycles=causes, weights_sha256=None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +218,7 @@ def _document(done: _Done, table: Prices) -> dict[str, object]:
         "batch": schedule.batch,
         "utilization": schedule.utilization,
         "macs_per_sample": schedule.macs_per_sample,
+        "pe_cycles": done.pe_cycles.as_dict(),
         "counts": done.counters.as_dict(),
         "energy_pj": energy_pj(bill.counters, table),
         "energy_range_pj": list(energy_range_pj(bill.counters, table)),
@@ -253,6 +267,8 @@ def _print(done: _Done, table: Prices, rule: str) -> None:
     columns = ("phase", "track", "times", "from cycle", "cycles", "share")
     tick = "A steady tick of core 0" if schedule.steady.others else "A steady tick"
     print_table(f"{tick}, phase by phase (the two tracks overlap)", columns, phases)
+    causes = {cause: float(found) for cause, found in done.pe_cycles.as_dict().items()}
+    print_shares("What the FMAs do in the run, and why they are idle", "cause", "PE-cycles", causes)
     print_shares(f"Where the energy of the run goes, {table.name} prices", "component", "pJ", energy)
     by_phase = {phase: sum(energy_pj(counts, table).values()) for phase, counts in bill.phases.items()}
     print_shares("When the energy of the run goes", "phase", "pJ", by_phase)

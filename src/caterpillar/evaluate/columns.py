@@ -47,6 +47,7 @@ def evaluate_columns(
         fits=answer.fits,
         macs_per_sample=program.macs_per_sample,
         cycles=answer.cycles | {"memory": late},
+        pe_cycles={},
         counts=counts,
         energy_pj=prices.energy_pj(counts),
         energy_range_pj=prices.energy_range_pj(counts),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.cost import PAPER, Prices, Pricing, area_mm2, energy_pj, energy_range_pj
-from caterpillar.counters import Counters
+from caterpillar.counters import Counters, PeCycles
 from caterpillar.estimate import estimate, pass_starts
 from caterpillar.estimate.events import PHASES
 from caterpillar.estimate.storage import activation_words, matrices, matrix_words
@@ -72,6 +72,7 @@ def evaluate(
         fits=answer.off_core_words == 0,
         macs_per_sample=program.macs_per_sample,
         cycles=answer.cycles | {"memory": late_cycles},
+        pe_cycles=answer.pe_cycles and answer.pe_cycles | {"memory": machine.pes * late_cycles},
         counts=counts,
         energy_pj=energy_pj(counts, table),
         energy_range_pj=energy_range_pj(counts, table),
@@ -87,10 +88,11 @@ def evaluate(
 class _Answer:
     """A sample's share of a steady tick: cycles by cause and events by phase, of memories that answer within a cycle.
 
-    late: cycles by phase that passes wait, besides, for their first words.
+    pe_cycles: as Evaluation has them. late: cycles by phase that passes wait, besides, for their first words.
     """
 
     cycles: dict[str, float]
+    pe_cycles: dict[str, float]
     phases: dict[str, Counters]
     late: dict[str, float]
     off_core_words: int
@@ -103,6 +105,7 @@ def _closed_form(program: Program, machine: Machine, prices: Prices) -> _Answer 
     late = first_word_cycles(prices, core_sram=answer.storage.off_core_words > 0)
     return _Answer(
         cycles=answer.cycles,
+        pe_cycles={},
         phases=answer.phases,
         late={phase: starts * late for phase, starts in pass_starts(program).items()},
         off_core_words=answer.storage.off_core_words,
@@ -119,7 +122,7 @@ def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str)
     placed = _placed(program, machine, mapping)
     if isinstance(placed, Infeasible):
         return placed
-    schedule, tick = placed
+    schedule, tick, causes = placed
     share = 1 / schedule.batch
     cycles: dict[str, float] = {}
     for group, members in zip(schedule.steady.groups, schedule.steady.members(machine.cores), strict=True):
@@ -129,17 +132,22 @@ def _scheduled(program: Program, machine: Machine, prices: Prices, mapping: str)
     cycles[BETWEEN] += tick.cycles * share - sum(cycles.values())  # what rounding leaves
     phases = {phase: events * share if share < 1 else events for phase, events in tick.phases.items()}
     late = {phase: cycles * share for phase, cycles in late_reads(schedule.steady, prices).items()}
-    return _Answer(cycles=cycles, phases=phases, late=late, off_core_words=schedule.streamed_weights)
+    pe_cycles = {cause: found * share for cause, found in causes.as_dict().items()}
+    streamed = schedule.streamed_weights
+    return _Answer(cycles=cycles, pe_cycles=pe_cycles, phases=phases, late=late, off_core_words=streamed)
 
 
 @lru_cache(maxsize=4)
-def _placed(program: Program, machine: Machine, mapping: str) -> tuple[Schedule, Segment] | Infeasible:
-    """A schedule and its steady tick, kept so that several tables price one schedule."""
-    from caterpillar.estimate.schedule import predict  # numpy is slow to import
+def _placed(program: Program, machine: Machine, mapping: str) -> tuple[Schedule, Segment, PeCycles] | Infeasible:
+    """A schedule, and its steady tick's events and PE-cycles, kept so that several tables price one schedule."""
+    from caterpillar.estimate.pe_cycles import steady_pe_cycles  # numpy is slow to import
+    from caterpillar.estimate.schedule import predict
     from caterpillar.mapping import place
 
     schedule = place(program, machine, mapping=mapping)
-    return schedule if isinstance(schedule, Infeasible) else (schedule, predict(schedule).tick)
+    if isinstance(schedule, Infeasible):
+        return schedule
+    return schedule, predict(schedule).tick, steady_pe_cycles(schedule)
 
 
 def check_names(mapping: str, numerics: str, *, mappings: tuple[str, ...] = MAPPINGS) -> None:

@@ -22,6 +22,8 @@ class Evaluation:
     macs_per_sample: useful multiply-adds; the first layer's input error and padding are left out.
     cycles: cycles a sample by cause (memory: passes whose first word comes later than in a cycle, by the prices'
     circuits); they sum to cycles_per_sample. Filling and draining a pipeline is left out.
+    pe_cycles: PEs x cycles a sample by what the PE's FMA does, or why it is idle (counters.PeCycles); they sum to PEs x
+    cycles_per_sample. Empty where there is no schedule.
     counts: events a sample. energy_pj: counts times prices, by component. energy_range_pj: a sample's energy with every
     price at the low end of its range, and at the high end. energy_by_phase: pJ by phase (forward, backward, update,
     collective, off_core: waiting for off-core words), and in it by component. area: mm2 by component.
@@ -40,6 +42,7 @@ class Evaluation:
     fits: bool
     macs_per_sample: int
     cycles: dict[str, float]
+    pe_cycles: dict[str, float]
     counts: Counters
     energy_pj: dict[str, float]
     energy_range_pj: tuple[float, float]
@@ -116,6 +119,7 @@ class Evaluation:
             "macs_per_sample": self.macs_per_sample,
             "cycles_per_sample": self.cycles_per_sample,
             "cycles": dict(self.cycles),
+            "pe_cycles": dict(self.pe_cycles),
             "utilization": self.utilization,
             "energy_pj_per_sample": self.energy_pj_per_sample,
             "energy_pj": dict(self.energy_pj),

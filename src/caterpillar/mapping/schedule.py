@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from caterpillar.checks import SpecError
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import (
+    COLLECTIVE,
     COLUMN_OF,
     EXACT,
     FIELDS,
@@ -158,6 +159,21 @@ def windows(program: MicroProgram, queues: tuple[Queue, ...] = (), *, tick: int 
     """The same, some cycles at a time, one stretch after the other."""
     for start in range(0, program.cycles, WINDOW):
         yield _window(program, queues, tick, start, min(start + WINDOW, program.cycles))
+
+
+def unhidden_collectives(program: MicroProgram) -> NDArray[np.bool_]:
+    """Of each cycle, whether it lies in a collective beside which a group of cores makes no pass.
+
+    That is: in a compute stretch that is a collective's alone, or in a collective's stretch and in no compute stretch.
+    """
+    within = {track: np.zeros(program.cycles, np.bool_) for track in ("compute", "collective")}
+    alone = np.zeros(program.cycles, np.bool_)
+    for stretch in program.phases:
+        if stretch.track == "compute" or stretch.kinds == COLLECTIVE:
+            within[stretch.track][stretch.start : stretch.end] = True
+        if stretch.track == "compute" and stretch.kinds == COLLECTIVE:
+            alone[stretch.start : stretch.end] = True
+    return alone | within["collective"] & ~within["compute"]
 
 
 class Controls:

@@ -17,7 +17,7 @@ from caterpillar.mapping import isa
 from caterpillar.numerics.constants import number
 from caterpillar.numerics.functions import divide, exp_negative
 from caterpillar.numerics.vector import add, fma, load, load_weights, mul, splat, store, store_weights
-from caterpillar.simulate.cycles import (
+from caterpillar.simulate.fields import (
     A_ADDRESS,
     A_OP,
     A_SLOT,
@@ -113,8 +113,11 @@ def _multiply_add(ar, S, to, a, b, c, negate, width):
 
 @njit
 def _softmax(ar, logits, n, label, results):
-    """Output errors, (words, cores): softmax less the one-hot label."""
+    """Output errors, (words, cores): softmax less the one-hot label. Whether all logits are numbers."""
+    finite = True
     for core in range(logits.shape[1]):
+        for j in range(n):
+            finite &= logits[j, core] - logits[j, core] == 0
         best = logits[0, core]
         for j in range(1, n):
             if logits[j, core] > best:
@@ -127,6 +130,7 @@ def _softmax(ar, logits, n, label, results):
             h = divide(ar, results[j, core], total)
             results[j, core] = add(ar, h, number(ar, -1.0 if j == label else 0.0))
         results[n:, core] = 0
+    return finite
 
 
 @njit
@@ -235,15 +239,22 @@ def _exchange(S, slot, bit, linked, lanes, cores, width):
 
 @njit
 def _gate(S, row, gate, width):
-    """+0 where the gate is not above zero."""
+    """+0 where the gate is not above zero. Whether what goes into ReLU, or comes through its slope, are numbers."""
+    finite = True
     for lane in range(width):
-        if not S[gate * width + lane] > 0:
+        value, passes = S[row * width + lane], S[gate * width + lane] > 0
+        if passes or gate == row:
+            finite &= value - value == 0
+        if not passes:
             S[row * width + lane] = 0
+    return finite
 
 
 # What is under way, besides values: counts of beats taken and sent, for both ring directions; the cycle in which an
-# exchange arrives; logits taken; the cycle; then where the result of each stage of the FMA's pipeline goes.
-HEADS, TAILS, ARRIVES, TAKEN, CYCLE, TO_SLOT = 0, 2, 4, 5, 6, 7
+# exchange arrives; logits taken; the cycle; what was first no number, if anything; then where the result of each stage
+# of the FMA's pipeline goes.
+HEADS, TAILS, ARRIVES, TAKEN, CYCLE, BAD, TO_SLOT = 0, 2, 4, 5, 6, 7, 8
+BAD_ACTIVATION, BAD_ERROR = 1, 2
 
 
 def new_flow(latency):
@@ -324,7 +335,8 @@ def _step(ar, word, S, A, B, sram, labels, sizes, hops, queues, softmax_words, m
         _multiply_add(ar, S, PIPELINE + now, a, b, c, flags & isa.NEGATE, width)
         if flags & (isa.RELU | isa.SLOPE):
             gate = _row_of(word[FMA_GATE], t, stages, latency) if flags & isa.SLOPE else PIPELINE + now
-            _gate(S, PIPELINE + now, gate, width)
+            if not _gate(S, PIPELINE + now, gate, width) and not flow[BAD]:
+                flow[BAD] = BAD_ERROR if flags & isa.SLOPE else BAD_ACTIVATION
         to_slot[now] = word[FMA_TO]
     if word[LINK_ON]:
         _exchange(S, _row_of(word[LINK_SLOT], t, stages, latency), word[LINK_BIT], linked, lanes, cores, width)
@@ -347,7 +359,8 @@ def _step(ar, word, S, A, B, sram, labels, sizes, hops, queues, softmax_words, m
     if word[COLUMN_ON]:
         _copy(ar, S, isa.COLUMN, crossed, 0, width)
     if word[SOFTMAX_ON]:
-        _softmax(ar, logits, word[SOFTMAX_ON], labels[word[SOFTMAX_LABEL]], errors)
+        if not _softmax(ar, logits, word[SOFTMAX_ON], labels[word[SOFTMAX_LABEL]], errors) and not flow[BAD]:
+            flow[BAD] = BAD_ACTIVATION
         flow[TAKEN] = 0
     if word[A_OP] == isa.READ:
         _load_group(ar, S, A, word[A_ADDRESS], group, width)

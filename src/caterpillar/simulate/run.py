@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caterpillar import numerics
-from caterpillar.checks import SpecError
-from caterpillar.counters import Counters
+from caterpillar.checks import Diverged, SpecError
+from caterpillar.counters import Counters, PeCycles
 from caterpillar.mapping import isa
-from caterpillar.mapping.schedule import Controls, Indices, Places, Schedule, windows
+from caterpillar.mapping.isa import MicroProgram
+from caterpillar.mapping.schedule import Controls, Indices, Places, Schedule
 from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
 from caterpillar.simulate.addresses import check_addresses
-from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
-from caterpillar.simulate.hazards import walk_groups
+from caterpillar.simulate.causes import pe_cycles
+from caterpillar.simulate.engine import BAD, BAD_ERROR, PIPELINE, execute, new_flow, new_ring
+from caterpillar.simulate.hazards import Walk
 
 Half = NDArray[np.float16]
 
@@ -31,6 +33,7 @@ class Run:
 
     cycles: int
     counters: Counters
+    pe_cycles: PeCycles
     weights: tuple[Half, ...]
 
 
@@ -41,15 +44,29 @@ def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
     """
     programs = schedule.ticks(samples)
     check_addresses(schedule)
-    total = Counters()
     members = schedule.steady.members(schedule.machine.cores)
-    for program in {id(one): one for one in programs}.values():
-        warm = program is not programs[0]
-        words = _together(windows(one, schedule.queues) for one in program.groups)
-        have = {"sram_beats": schedule.sram_beats, "copies": schedule.copies}
-        counted = walk_groups(words, schedule.machine, members, warm=warm, **have)
-        total += counted * sum(one is program for one in programs)
+    walk = Walk(schedule.machine, members, sram_beats=schedule.sram_beats, copies=schedule.copies)
+    controls, total = _controls(schedule, programs), Counters()
+    for program, times in _walked(programs):
+        total += walk.tick(_together(each.at(0) for each in controls[id(program)])) * times
     return schedule.cycles(samples), total + _arriving(schedule, samples)
+
+
+def _walked(programs: Sequence[MicroProgram]) -> list[tuple[MicroProgram, int]]:
+    """The ticks to walk, each for how many it stands: of equal ones in a row two, for from then on all begin alike."""
+    walked: list[tuple[MicroProgram, int]] = []
+    for program in programs:
+        if len(walked) > 1 and walked[-1][0] is walked[-2][0] is program:
+            walked[-1] = program, walked[-1][1] + 1
+        else:
+            walked.append((program, 1))
+    return walked
+
+
+def _controls(schedule: Schedule, programs: Sequence[MicroProgram]) -> dict[int, list[Controls]]:
+    """Of each program, by its identity, every group's control words."""
+    different = {id(one): one for one in programs}
+    return {key: [Controls(each, schedule.queues) for each in one.groups] for key, one in different.items()}
 
 
 def _together(groups: Iterable[Iterator[isa.Control]]) -> Iterator[isa.Control]:
@@ -83,24 +100,31 @@ def simulate(
     after each tick, with how many are done.
 
     Pure: the arguments are left as they are. Raises Hazard where the hardware could not do what a micro-program asks,
-    SpecError where shapes are not the schedule's, labels not the network's or batches not whole.
+    SpecError where shapes are not the schedule's, labels not the network's or batches not whole, and Diverged where the
+    trainer does: at a NaN or an infinity among activations and errors after each tick, among the weights at the end.
     """
     _check_shapes(schedule, weights, inputs, labels, feedback)
     cycles, counters = count(schedule, len(labels))
+    causes = pe_cycles(schedule, len(labels))
     state = _State(schedule, weights, feedback, rate)
     batches, programs = len(labels) // schedule.batch, schedule.ticks(len(labels))
-    controls = {
-        key: [Controls(each, schedule.queues) for each in one.groups]
-        for key, one in {id(one): one for one in programs}.items()
-    }
+    controls = _controls(schedule, programs)
     for tick, program in enumerate(programs):
         earlier = _of_batch(inputs, tick - schedule.scaled_lag, batches)
         state.arrive(_of_batch(inputs, tick, batches), earlier, tick)
         for words in _together(each.at(tick) for each in controls[id(program)]):
             state.execute(words, _of_batch(labels, tick - schedule.label_lag, batches))
-        state.finish_tick()
+        state.check(tick)
         on_progress(tick + 1, len(programs))
-    return Run(cycles=cycles, counters=counters, weights=state.weights())
+    found = state.weights()
+    for layer, matrix in enumerate(found, start=1):
+        if not np.isfinite(matrix).all():
+            raise _diverged(tick, "weights", layer)
+    return Run(cycles=cycles, counters=counters, pe_cycles=causes, weights=found)
+
+
+def _diverged(tick: int, where: str, layer: int | None = None) -> Diverged:
+    return Diverged(epoch=1, tick=tick, layer=layer, what=f"NaN or infinity among the {where}")
 
 
 def _of_batch(values: NDArray[Any], batch: int, batches: int) -> NDArray[Any]:
@@ -165,9 +189,8 @@ class _State:
         self._sram = np.zeros((groups, schedule.sram_beats, machine.pe_rows, cores), np.float32)
         outputs = schedule.network.outputs + machine.pes_per_core
         self._softmax = np.zeros((groups, 2, outputs, cores), np.float32)
-        self._flow = np.zeros((groups, len(new_flow(machine.fma_latency))), np.int64)
+        self._flow = np.stack([new_flow(machine.fma_latency)] * groups)
         self._moving = np.zeros((groups, 4, self._width), np.float32)
-        self.finish_tick()
         self._arithmetic = Arithmetic("fp16", DIGEST)
         for index, matrix in enumerate(weights, start=1):
             self._put(matrix, schedule.layout.weight_places(index))
@@ -236,10 +259,6 @@ class _State:
         words[: len(sample)] = sample
         self._sram[:, beat : beat + beats] = words.reshape(beats, rows, 1)
 
-    def finish_tick(self) -> None:
-        """Nothing is under way, and the next micro-program begins at cycle 0."""
-        self._flow[:] = new_flow(self._machine.fma_latency)
-
     def execute(self, controls: isa.Control, labels: NDArray[np.int64]) -> None:
         """Go on with the next control words of a tick whose batch has these labels."""
         machine = self._machine
@@ -272,6 +291,12 @@ class _State:
             self._flow,
             self._ring,
         )
+
+    def check(self, tick: int) -> None:
+        """Raise Diverged if a value was no number in the tick just done. The units do not know of which layer."""
+        found = self._flow[:, BAD]
+        if found.any():
+            raise _diverged(tick, "errors" if found[found > 0][0] == BAD_ERROR else "activations")
 
     def weights(self) -> tuple[Half, ...]:
         found: list[Half] = []

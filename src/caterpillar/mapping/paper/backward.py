@@ -89,9 +89,10 @@ def _broadcast(
 
 
 def update_first(b: Builder, layout: PaperLayout, m: Machine, start: int) -> int:
-    """The first layer's weights, updated; two cycles a weight. Returns when all are written.
+    """The first layer's weights, updated; two cycles a weight. Returns when the next tick can begin.
 
-    Inputs come from the core SRAM a second time; they are multiplied by the learning rate between two updates.
+    Then all are written, and the core SRAM, from which inputs come a second time, can give the next tick's first in its
+    cycle 1. Inputs are multiplied by the learning rate between two updates.
     """
     layer, latency = layout.layers[0], m.fma_latency
     update, _ = _slots(m)
@@ -111,7 +112,8 @@ def update_first(b: Builder, layout: PaperLayout, m: Machine, start: int) -> int
     b.memory_a(READ, at, weights, layer.address, MEM_A)
     b.memory_a(WRITE, at + update + latency, weights, layer.address, RESULT)
     b.memory_b(READ, at + update - 1, [loop(layer.beats, period), loop(layer.sums, 2, address=1)], layout.errors, LATCH)
-    return at + (layer.beats - 1) * period + 2 * (layer.sums - 1) + update + latency + 1
+    last = at + (layer.beats - 1) * period + update
+    return max(last + 2 * (layer.sums - 1) + latency + 1, last - ahead - 1 + sram_beat_cycles(m) - 1)
 
 
 def update_registers(layer: PaperLayer, m: Machine) -> int:

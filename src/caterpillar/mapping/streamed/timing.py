@@ -225,6 +225,7 @@ class Timing:
         least.append(self.ends + max(self.work.writes, default=0) + 2)
         if self.inputs == "none":
             return max(least), 0
+        least.append(self.span)
         first = self.before(self.fresh) if self.inputs == "both" else self.taken if self.back else self.arrives
         late = -3 - self.machine.fma_latency if self.downwards else min(self.work.forward - 3, -1)
         latched = min(late, first - (self.pace - 1) * (self.inputs in ("sample", "both")))
