@@ -83,7 +83,10 @@ def test_requests_that_cannot_be(refused, tmp_path):
     assert refused(*asked, "--rule", "fa", "--mapping", "paper").endswith(
         " for a simulation of --mapping paper, got 'fa'"
     )
-    assert refused(*asked, "--rule", "mbgd", "--batch", 5) == "--batch must be 1 or even for a simulation, got 5"
+    wide = tmp_path / "wide.toml"  # mapping paper, which takes such batches, is for as many columns as rows
+    wide.write_text(toml(MACHINES["columns"]))
+    odd = ("simulate", "--network", "20-10-10", "--machine", wide, "--rule", "mbgd", "--batch", 5)
+    assert refused(*odd) == "--batch must be 1 or even for a simulation, got 5"
     assert refused(*asked, "--rule", "mbgd", "--batch", 4, "--samples", 6).startswith(
         "--samples must be a multiple of "
     )

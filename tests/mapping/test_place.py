@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible, UsageError
@@ -15,7 +15,7 @@ from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.arrange import make_layouts
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.network import Network
-from caterpillar.rules import cp, dfa, mbcp, sgd
+from caterpillar.rules import Rule, cp, dfa, fa, mbcp, mbgd, sgd
 
 SMALL = Network.mlp(784, 500, 500, 500, 10)
 
@@ -75,7 +75,7 @@ def test_every_weight_lies_in_one_place(sizes: list[int], cores: int, rows: int,
             "the SRAM of a core needs 44064 bytes and has 1024: raise core_sram_bytes, or, for what does not fit MEM A",
         ),
         (replace(PAPER_A, pe_mem_b_bytes=128), "MEM B of a PE needs 214 bytes and has 128: raise pe_mem_b_bytes"),
-        (replace(PAPER_A, pe_registers=4), "the register file of a PE needs 10 bytes and has 8: raise pe_registers"),
+        (replace(PAPER_A, pe_registers=1), "the register file of a PE needs"),
         (replace(PAPER_B, pe_mem_b_bytes=128), "MEM B of a PE needs"),
     ],
 )
@@ -109,7 +109,6 @@ def test_a_queue_that_is_too_short() -> None:
         ),
         (mbcp(4, momentum=0.9, remedy="spike"), "--momentum must be 0 for a simulation, got 0.9"),
         (cp(momentum=0.9), "--momentum must be 0 for a simulation, got 0.9"),
-        (dfa(3), "--batch must be 1 or even for a simulation, got 3"),
         (sgd(momentum=0.9), "--momentum must be 0 for a simulation, got 0.9"),
     ],
 )
@@ -134,3 +133,49 @@ def test_requests_that_are_not_placed() -> None:
         place(sgd()(Network.mlp(8, 8, 4097)), PAPER_A)
     with pytest.raises(UsageError, match=r"sizes must have at least 3 entries .* for a simulation, got 2"):
         place(sgd()(Network.mlp(8, 8)), PAPER_A)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.sampled_from([1, 2, 4]),
+    cores=st.integers(1, 4),
+    latency=st.integers(2, 4),
+    links=st.integers(1, 4),
+    mem_b=st.sampled_from([128, 512]),
+    hidden=st.lists(st.integers(4, 40), min_size=1, max_size=3),
+    rule=st.sampled_from([sgd(), mbgd(2), mbgd(3), mbgd(8), fa(4), dfa(2), dfa(4), cp()]),
+)
+def test_best_is_never_worse_than_the_papers_placement(
+    rows: int, cores: int, latency: int, links: int, mem_b: int, hidden: list[int], rule: Rule
+) -> None:
+    """What it places, best does; and but for single samples, where best has reasons of its own, in as many cycles."""
+    machine = Machine(
+        name="square",
+        core_rows=1,
+        cores_per_row=cores,
+        pe_rows=rows,
+        pe_cols=rows,
+        fma_latency=latency,
+        ring_words_per_cycle=links,
+        core_sram_words_per_cycle=links,
+        pe_mem_b_bytes=mem_b,
+    )
+    program = rule(Network.mlp(30, *hidden, 10))
+    paper = place(program, machine, mapping="paper")
+    assume(isinstance(paper, Schedule))
+    assert isinstance(paper, Schedule)
+    best = place(program, machine)
+    assert isinstance(best, Schedule)
+    assert best.mapping == "best"
+    assert rule.name == "sgd" or best.steady.cycles <= paper.steady.cycles
+
+
+def test_where_the_papers_placement_is_taken() -> None:
+    """docs/machine.md: direct feedback in small batches; batches that are not even; too few registers."""
+    direct, odd = (place(rule(SMALL), PAPER_A) for rule in (dfa(2), mbgd(3)))
+    tight = place(sgd()(SMALL), replace(PAPER_A, pe_registers=4))
+    for schedule in (direct, odd, tight):
+        assert isinstance(schedule, Schedule)
+        assert schedule.mapping == "best"
+    assert isinstance(direct, Schedule)
+    assert direct.steady.cycles == 10_453  # the own takes 10,973

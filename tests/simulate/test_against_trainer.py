@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.pipeline import place_pipeline
 from caterpillar.network import Network
+from caterpillar.program import Program
 from caterpillar.rules import cp, dfa, fa, mbcp, mbgd, sgd
 from caterpillar.simulate import Run, simulate
 from caterpillar.train import Settings, initial_state, train
@@ -38,9 +40,17 @@ MACHINES = st.builds(
 ).map(lambda machine: machine if machine.fma_latency > 2 else replace(machine, pe_sram_word_bits=16))
 
 
-def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int, epochs: int) -> Run:
+def agree(
+    network: Network,
+    machine: Machine,
+    rule: str,
+    samples: int,
+    seed: int,
+    epochs: int,
+    way: Callable[[Program, Machine], Schedule | Infeasible] = place,
+) -> Run:
     program = RULES[rule](network)
-    schedule = place(program, machine)
+    schedule = way(program, machine)
     assert isinstance(schedule, Schedule)
     how = Settings(learning_rate=0.03, epochs=epochs, seed=seed, numerics="fp16")
     random = np.random.default_rng(seed)
@@ -97,6 +107,7 @@ def test_cp_in_as_few_words_of_mem_b_as_can_be(
         pe_rows=rows,
         pe_cols=columns,
         fma_latency=latency,
+        pe_sram_bytes=1 << 17,
         pe_mem_b_bytes=16,
         pe_registers=16,
         ring_words_per_cycle=2,
@@ -105,10 +116,10 @@ def test_cp_in_as_few_words_of_mem_b_as_can_be(
     short = place_pipeline(RULES["cp"](network), small)  # place would try to let weights stream as well
     assert isinstance(short, Infeasible)
     fitting = replace(small, pe_mem_b_bytes=short.needs_bytes)
-    schedule = place(RULES["cp"](network), fitting)
+    schedule = place_pipeline(RULES["cp"](network), fitting)
     assert isinstance(schedule, Schedule)
     assert 2 * schedule.layout.mem_b_words == short.needs_bytes
-    agree(network, fitting, "cp", 4, seed, 1)
+    agree(network, fitting, "cp", 4, seed, 1, place_pipeline)
 
 
 @settings(max_examples=8, deadline=None)
@@ -135,10 +146,10 @@ def test_cp_with_unequal_chunks(cores: int, columns: int, latency: int, bits: in
         ring_words_per_cycle=2,
     )
     network = Network.mlp(*sizes)
-    schedule = place(RULES["cp"](network), machine)
+    schedule = place_pipeline(RULES["cp"](network), machine)
     assert isinstance(schedule, Schedule)
     assume(schedule.steady.others)
-    run = agree(network, machine, "cp", 4, seed, 1)
+    run = agree(network, machine, "cp", 4, seed, 1, place_pipeline)
     assert run.counters == sum(predict(schedule).phases(4).values(), start=Counters())
 
 

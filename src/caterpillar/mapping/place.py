@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from caterpillar.checks import Infeasible, UsageError
@@ -25,6 +26,7 @@ from caterpillar.program import Program, Update
 MAPPINGS = ("best", "paper")
 RULES = ("sgd", "mbgd", "fa", "dfa", "cp", "mbcp")
 SINGLE = {"mbgd": "sgd", "mbcp": "cp"}  # what these are with a batch of one sample
+FASTEST = ("sgd", "fa", "dfa")  # whose own placement is kept where it fits: more PEs never slow it down (_fastest)
 STREAMED = ("sgd", "dfa", "cp")  # rules whose weights may lie in core SRAM, where one of the memories is too small
 
 
@@ -34,23 +36,66 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         raise UsageError(f"--mapping must be one of {', '.join(MAPPINGS)}, got {mapping!r}")
     _check_supported(program, machine)
     if mapping == "paper":
-        if halves(machine) > 1:
-            raise UsageError(
-                "Machine.pe_sram_word_bits must be 16 for a simulation of mapping paper,"
-                f" got {machine.pe_sram_word_bits}"
-            )
-        return place_paper(program, machine)
-    if program.batch > 1:
-        rule = rule_of(program)
-        found = on_the_fastest_part(lambda program, part: place_batches(program, part, rule), program, machine)
-        tiled = isinstance(found, Infeasible) and rule_of(program) in TILED
-        return place_tiled(program, machine, rule_of(program)) if tiled else found
-    program = replace(program, rule=SINGLE.get(program.rule, program.rule))
-    pipelined = program.rule == "cp"
-    answer = on_the_fastest_part(place_pipeline, program, machine) if pipelined else _fastest(program, machine)
-    if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in (MEM_A, MEM_B, SRAM):
-        return _rather(place_streamed(program, machine), answer)
+        return _as_the_paper(program, machine)
+    if program.batch == 1:
+        program = replace(program, rule=SINGLE.get(program.rule, program.rule))
+    alone = program.rule in FASTEST and program.batch == 1
+    answer = (_fastest if alone else _shortest)(program, machine)
+    if isinstance(answer, Infeasible):
+        answer = _streamed(program, machine, answer)
+    if isinstance(answer, Infeasible) and alone:
+        other = _answer(_as_the_paper, program, machine)
+        answer = replace(other, mapping=mapping) if isinstance(other, Schedule) else answer
     return answer
+
+
+def _as_the_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
+    if halves(machine) > 1:
+        raise UsageError(
+            f"Machine.pe_sram_word_bits must be 16 for a simulation of mapping paper, got {machine.pe_sram_word_bits}"
+        )
+    return place_paper(program, machine)
+
+
+def _shortest(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """The shorter tick of mapping best's own placement and the paper's, on all of the machine or on part of it.
+
+    The paper's is for square cores, and its diagonal for all of their columns.
+    """
+
+    def placed(program: Program, part: Machine) -> Schedule | Infeasible:
+        own = _answer(_own, program, part)
+        other = _answer(_as_the_paper, program, part) if part.pe_cols == machine.pe_cols else own
+        if isinstance(other, Schedule) and not (isinstance(own, Schedule) and own.steady.cycles <= other.steady.cycles):
+            return replace(other, mapping="best")
+        if isinstance(own, UsageError):
+            raise own
+        return own
+
+    return on_the_fastest_part(placed, program, machine)
+
+
+def _own(program: Program, machine: Machine) -> Schedule | Infeasible:
+    return place_pipeline(program, machine) if program.batch == 1 else place_batches(program, machine, rule_of(program))
+
+
+def _answer(
+    way: Callable[[Program, Machine], Schedule | Infeasible], program: Program, machine: Machine
+) -> Schedule | Infeasible | UsageError:
+    """What a way of placing gives, or why it has no programs."""
+    try:
+        return way(program, machine)
+    except UsageError as refusal:
+        return refusal
+
+
+def _streamed(program: Program, machine: Machine, short: Infeasible) -> Schedule | Infeasible:
+    """With weights in core SRAM, where it helps against what does not fit."""
+    if program.batch > 1:
+        return place_tiled(program, machine, rule_of(program)) if rule_of(program) in TILED else short
+    if program.rule in STREAMED and short.what in (MEM_A, MEM_B, SRAM):
+        return _rather(place_streamed(program, machine), short)
+    return short
 
 
 def rule_of(program: Program) -> str:
