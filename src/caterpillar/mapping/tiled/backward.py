@@ -63,7 +63,7 @@ def _sweep(
             saved = p.save()
             try:
                 with p.phase(name, BACKWARD_UPDATE if index > 1 else UPDATE):
-                    return _Sweep(p, layout, index, start, shaped, turns, tile, pause).emit()
+                    return Sweep(p, layout, index, start, shaped, turns, tile, pause).emit()
             except NoRoom as short:
                 p.restore(saved)
                 why, pause = short, pause + 1 + pause // 8
@@ -74,8 +74,11 @@ def _sweep(
     raise NoRoom(f"{name}: no pause is long enough ({why})")
 
 
-class _Sweep(Streams, Rotation):
+class Sweep(Streams, Rotation):
+    """All of the pass."""
+
     def emit(self) -> int:
+        """Issue it all; returns when all is done."""
         with self.p.account("collective"):
             ready = self._own() if self.errors else self._units(self.tile, 1, self.start, self.start + (1 << 14))
         longest = max(run.sample + part.shape.pace for part in self.parts for run in part.runs)

@@ -179,7 +179,7 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int) ->
         return address - words
 
     own = (0, *(take(words * batch) for words in owns))
-    last = _last(network, machine, batch, owns[-1], own[-1], take)
+    last = last_layout(network, machine, batch, owns[-1], take, own[-1])
     sizes = [
         positions[layer] * min(lanes, panel - first)
         for layer, panel in enumerate(panels)
@@ -228,8 +228,8 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int) ->
     )
 
 
-def _last(
-    network: Network, machine: Machine, batch: int, own: int, errors: int, take: Callable[[int], int]
+def last_layout(
+    network: Network, machine: Machine, batch: int, own: int, take: Callable[[int], int], errors: int = 0
 ) -> LastLayout:
     """The last layer as `batches` works it off: weights and gradient in MEM A, errors in place of activations."""
     layer, lanes = network.layers[-1], machine.pes_per_core

@@ -34,11 +34,11 @@ class Streams(Turns):
     def _spread(self, part: Part, run: Run, number: int, around: int, pace: int) -> None:
         """Those of groups number, number + around, ..., from their owners to all PEs' MEM B, `pace` cycles each."""
         p, kind = self.p, part.shape
-        own = self.layout.own[self.index] + run.block.first // self.layout.lanes * self.batch
         outputs = loop(run.outputs, pace)
         needs: list[Need] = [("mem_a", 0, []), ("row_bus", 1, []), ("rows", 2, [loop(pace * (run.outputs - 1) + 1, 1)])]
         needs += [("column_bus", 2, [outputs]), ("mem_b", 3, [outputs])]
-        column, row = divmod(run.first + number * kind.outputs, self.m.pe_rows)
+        own, lane = self._owned(run)
+        column, row = divmod(lane + number * kind.outputs, self.m.pe_rows)
         groups = loop(-(-(run.number - number) // around), around * run.group)
         outer, every = [self._turns(), groups], loop(self.batch, run.sample)
         begins = self.main + run.start + number * run.group

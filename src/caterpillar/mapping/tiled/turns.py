@@ -46,6 +46,10 @@ class Turns:
             turns = loop(-(-(first + count - turn) // rooms), rooms * self.period)
             yield turn % rooms, (turn - first) * self.period, turns
 
+    def _owned(self, run: Run) -> tuple[int, int]:
+        """Where the errors of a run's outputs begin in MEM A, and the lane that owns the first output."""
+        return self.layout.own[self.index] + run.block.first // self.layout.lanes * self.batch, run.first
+
     def _samples(self, run: Run) -> tuple[list[Loop], int]:
         """Loops over samples that step the address of an input, and what a position adds to it."""
         if self.errors:
