@@ -13,7 +13,7 @@ from caterpillar.mapping.batches.plan import NoRoom, Plan, Rounds
 from caterpillar.mapping.builder import READ, WRITE, ScheduleError, loop
 from caterpillar.mapping.dealt.hand import gather
 from caterpillar.mapping.dealt.layout import Block, Layout
-from caterpillar.mapping.dealt.products import Chains
+from caterpillar.mapping.dealt.products import Chains, width
 from caterpillar.mapping.isa import (
     FROM_SRAM,
     MEM_A,
@@ -99,14 +99,15 @@ class _Round:
         self.blocks = [one for one in self.layer.blocks if one.first // lanes == place]
         self.count = sum(one.count for one in self.blocks)
         self.dealt = index if errors else index - 1  # whose values are dealt
-        self.gap = layout.units if self.dealt else 0  # cycles in which own units are read in place of weights
+        # cycles in which own units are read in place of weights, and sums of the tile before are out of the way
+        self.gap = max(layout.units, width(self.m, layout.samples) + 1) if self.dealt else 0
         self.size = self.layer.at_once
         self.tiles = -(-self.layer.positions // self.size)
         self.rest = self.layer.positions - (self.tiles - 1) * self.size  # positions of the last tile
         self.latency = self.m.fma_latency
         self.period = self._cycles(self.size)
         # a shorter last tile has another rhythm: it waits for sums of the one before to be out of the way
-        self.late = self.latency if self.rest < self.size and self.tiles > 1 else 0
+        self.late = self.latency + 1 if self.rest < self.size and self.tiles > 1 else 0
         self.main = 0
 
     def _chains(self, block: Block, size: int) -> Chains:
@@ -127,7 +128,7 @@ class _Round:
     def _cycles(self, size: int) -> int:
         """Cycles of a tile: a sum has come out before it goes on."""
         chains = [self._chains(block, size) for block in self.blocks]
-        return max(sum(one.cycles for one in chains), 2 * chains[0].step + self.latency) + self.gap
+        return max(sum(one.cycles for one in chains), 2 * chains[0].step + self.latency + 1) + self.gap
 
     def emit(self) -> State:
         with self.p.account("collective"):
@@ -141,7 +142,7 @@ class _Round:
             self._inputs()
         self._weights()
         free = self._start(self.tiles - 1)
-        products = free + self._cycles(self.rest) + self.latency
+        products = free + self._cycles(self.rest) + self.latency + 1
         with self.p.account("collective"):
             end = self._reduce(products)
         return State(free, self._room(self.tiles), products, end)
@@ -240,7 +241,7 @@ class _Round:
         """The others', while the tile before is worked on; own units are read before its first product."""
         if self.tiles == 1:
             return
-        for number in range(self.gap):
+        for number in range(self.layout.units if self.dealt else 0):
             self._own(number, self.main - 1 - self.gap + number, 1, self.tiles - 1)
         self._gather(1, self.tiles - 1, self.main, self.main + self.period - self.gap - 1)
 

@@ -184,7 +184,7 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, at
         most = max(layer.own for layer in layers)
         window_words = max(2 * at_once * min(lanes, most), WINDOW * machine.pe_registers)
     window = take(window_words)
-    resident = _resident(machine, layers, machine.pe_sram_words - address)
+    resident = _resident(machine, layers, max(0, machine.pe_sram_words - address))
     beyond = -(-layers[0].positions // at_once) * parts * units
     placed = list[DealtLayer]()
     for layer, some in zip(layers, resident, strict=True):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from caterpillar.machine import Machine
 from caterpillar.mapping.batches.plan import Plan
 from caterpillar.mapping.builder import READ, WRITE, loop
-from caterpillar.mapping.isa import LATCH, MEM_A, NONE, REGISTER, RESULT, ZERO, Loop
+from caterpillar.mapping.isa import LATCH, MEM_A, NONE, REGISTER, RESULT, RESULT_BEFORE, ZERO, Loop
 
 Variant = tuple[int, int, Loop]  # later by, address, loop over some of the rounds
 
@@ -41,6 +41,11 @@ class Chains:
     out_step: int
     sample_step: int
     pad: int
+
+    @property
+    def late(self) -> int:
+        """Cycles that a sum waits before it is written, so that another one can be read in the last of a step."""
+        return int(self.pad == 0 and self.machine.fma_latency >= 2)
 
     @property
     def width(self) -> int:
@@ -111,9 +116,18 @@ class Chains:
                 to = REGISTER + i if term < self.size - 1 else NONE
                 p.issue("fma", at + i + term * n, plain, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=to)
             where = self.sums + (group * n + i) * self.sample_step
-            p.memory_b(WRITE, at + i + (self.size - 1) * n + self.machine.fma_latency, sums, where, RESULT)
+            done = at + i + (self.size - 1) * n + self.machine.fma_latency + self.late
+            p.memory_b(WRITE, done, sums, where, RESULT_BEFORE if self.late else RESULT)
         for i in range(0 if first else some):
-            where = self.sums + (group * n + i) * self.sample_step
-            earliest = at + i - (step - (self.size - 1) * n)
-            when = p.free_in([("mem_b", 0, [])], [Loop(o.count, o.period) for o in sums], earliest, before=at + i)
-            p.memory_b(READ, when, sums, where, REGISTER + i)
+            self._read(p, at + i, rounds, self.sums + (group * n + i) * self.sample_step, groups, REGISTER + i)
+
+    def _read(self, p: Plan, at: int, rounds: Sequence[Loop], where: int, groups: int, to: int) -> None:
+        """A sum of each step to a register; the first ones may have less room than the others."""
+        step, n = self.step, self.width * self.sample_step
+        for out, outs, group, some in ((0, 1, 0, 1), (0, 1, 1, groups - 1), (1, self.outs - 1, 0, groups)):
+            if outs and some:
+                sums = [*rounds, loop(outs, self.groups * step, address=self.out_step), loop(some, step, address=n)]
+                before = at + (out * self.groups + group) * step
+                earliest = before - (step - (self.size - 1) * self.width)
+                when = p.free_in([("mem_b", 0, [])], [Loop(o.count, o.period) for o in sums], earliest, before=before)
+                p.memory_b(READ, when, sums, where + out * self.out_step + group * n, to)

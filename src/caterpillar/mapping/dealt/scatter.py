@@ -140,10 +140,10 @@ class _Round:
         before = None
         for number, group in enumerate(self.groups):
             chains = self._chains(group)
-            late = self.m.fma_latency if before and before != (chains.step, chains.size) else 0
+            late = self.m.fma_latency + 1 if before and before != (chains.step, chains.size) else 0
             before = chains.step, chains.size
             at += late
-            length = max(chains.cycles, 2 * chains.step + self.m.fma_latency)
+            length = max(chains.cycles, 2 * chains.step + self.m.fma_latency + 1)
             self._multiply(number, chains, at)
             if number + 1 < len(self.groups):
                 with self.p.account("collective"):
@@ -151,7 +151,7 @@ class _Round:
                 self._weights(number + 1, at, at + length)
             at += length
         with self.p.account("collective"):
-            return self._reduce(at + self.m.fma_latency)
+            return self._reduce(at + self.m.fma_latency + 1)
 
     def _multiply(self, number: int, chains: Chains, at: int) -> None:
         block, first, _ = self.groups[number]

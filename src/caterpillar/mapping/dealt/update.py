@@ -54,12 +54,15 @@ def _turns(
 ) -> int:
     why = ScheduleError()
     for slack in range(SLACKS):  # in case MEM B's ports are wanted three times
-        shaped, pause = replace(kind, pace=kind.pace + slack), 0
+        shaped, pause, lead = replace(kind, pace=kind.pace + slack), 0, _lead(layout, index)
         for _ in range(PAUSES):
             saved = p.save()
             try:
                 with p.phase(f"update {index}", UPDATE):
-                    return _Update(p, layout, index, start, tiles, shaped, blocks, pause).emit()
+                    return _Update(p, layout, index, start, tiles, shaped, blocks, pause, lead).emit()
+            except _LateError as short:
+                p.restore(saved)
+                why, lead = short, lead + lead // 16 + 1
             except NoRoom as short:
                 p.restore(saved)
                 why, pause = short, pause + 1 + pause // 8
@@ -68,6 +71,17 @@ def _turns(
                 why = taken
                 break
     raise NoRoom(f"update {index}: no pause is long enough ({why})")
+
+
+def _lead(layout: Layout, index: int) -> int:
+    """Cycles that the hands of a tile take, if nothing is in their way."""
+    m = layout.machine
+    beats = m.pe_cols * spacing(m, sram=index == 1, ring=True)
+    return layout.parts * (layout.units * (m.cores * beats + 1) + 1) + beats + 8
+
+
+class _LateError(NoRoom):
+    """The hands do not come in time."""
 
 
 class _Update(Sweep):
@@ -81,15 +95,14 @@ class _Update(Sweep):
         kind: Shape,
         blocks: tuple[Block, ...],
         pause: int,
+        lead: int,
     ) -> None:
         self.p, self.dealt, self.index, self.start = p, layout, index, start
         self.m, self.latency, self.batch = layout.machine, layout.machine.fma_latency, layout.batch
         self.layer, self.turns, self.tile, self.errors = layout.layers[index - 1], len(tiles), tiles.start, False
         self.layout = layout
         self.rooms = update_rooms(layout)
-        sigma = spacing(self.m, sram=index == 1, ring=True)
-        beats = self.m.cores * self.m.pe_cols * sigma
-        self.lead = layout.parts * (layout.units * (beats + 2) + 1) + self.m.pe_cols * sigma + 8 + 4 * pause
+        self.lead = lead
         self.parts = parts(blocks, [(tiles.start * self.layer.at_once, kind)], self.batch, pause, self.lead)
         self.period = self.lead + sum(part.cycles for part in self.parts)
         self.outputs = kind.outputs
@@ -100,7 +113,7 @@ class _Update(Sweep):
         """Issue it all; returns when all is done."""
         groups = [run.group for part in self.parts for run in part.runs for _ in range(min(2, run.number))]
         come = groups[-1] + groups[-2 % len(groups)] if self.tiles else 0
-        self.main = self.start + 4 + max(0, come - self.lead)
+        self.main = self.start + 4 + come
         for part in self.parts:
             for run in part.runs:
                 self._products(part, run)
@@ -109,7 +122,10 @@ class _Update(Sweep):
                 self._output_errors(part, run)
         kept = {id(run): self._updates(part, run) for part in self.parts for run in part.runs}
         with self.p.account("collective"):
-            self._hands()
+            try:
+                self._hands()
+            except NoRoom as late:
+                raise _LateError(str(late)) from None
         end = self.main + self.turns * self.period + self.latency + 1
         for part in self.parts:
             for run in part.runs:
@@ -132,6 +148,15 @@ class _Update(Sweep):
             source, to = ~(self.rooms.own + part * units) if dealt else beat, self.rooms.inputs + part * layout.hand
             rounds = self._turns(row_address=each * columns)
             ready, _ = gather(p, layout, rounds, source, [(0, to, self._turns())], ready + 1, before)
+
+    def _before(self, run: Run, number: int) -> int:
+        """The same where the hands come between two turns."""
+        return super()._before(run, number) + (self.lead if self._groups(run, number)[1] < 2 else 0)
+
+    def _after(self, run: Run, number: int) -> int:
+        """The same where the hands come between two turns."""
+        groups, at = self._groups(run, number)
+        return super()._after(run, number) + (self.lead if at >= len(groups) - 2 else 0)
 
     def _owned(self, run: Run) -> tuple[int, int]:
         """Where the own values of a run begin in MEM A, and the lane of the first."""
