@@ -119,7 +119,6 @@ class _Round:
             size=size,
             per_out=1,
             per_term=block.count,
-            sums=self.rooms.sums + block.first % layout.lanes,
             out_step=1,
             sample_step=layout.lanes,
             pad=self.pad,
@@ -180,7 +179,9 @@ class _Round:
                 (later * self.period, inputs + room * self.layout.hand, turns)
                 for room, later, turns in self._parities(first, count)
             ]
-            chains.emit(self.p, at, [loop(count, self.period)], weights, factors, first=first == 0)
+            every = loop(count, self.period)
+            sums = self.rooms.sums + block.first % self.layout.lanes
+            chains.emit(self.p, at, every, weights, factors, [(0, sums, every)], first=first == 0)
             at += chains.cycles
 
     # weights

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from caterpillar.mapping.batches.plan import Need, Plan
+from caterpillar.mapping.batches.plan import Need, NoRoom, Plan
 from caterpillar.mapping.builder import READ, WRITE, loop
 from caterpillar.mapping.dealt.layout import Layout
 from caterpillar.mapping.isa import (
@@ -19,6 +20,9 @@ from caterpillar.mapping.isa import (
     Loop,
 )
 from caterpillar.mapping.tiled.ways import SENT, beats, latched, sending, spacing, taken
+
+
+MOST_WAITS = 8
 
 
 def gather(
@@ -66,20 +70,40 @@ def gather(
 
 
 def spread(
-    p: Plan, layout: Layout, rounds: Sequence[Loop], source: int, first: int, count: int, to: int, earliest: int, before: int
-) -> int:
-    """Word `source` of MEM B of lanes first .. first + count - 1, of one column of PEs, to all PEs.
+    p: Plan,
+    layout: Layout,
+    rounds: Loop,
+    source: int,
+    first: int,
+    count: int,
+    to: Sequence[tuple[int, int, Loop]],
+    earliest: int,
+    before: int,
+) -> tuple[int, int]:
+    """Word `source` of MEM B of lanes first .. first + count - 1, of one column of PEs, to all PEs, in every round.
 
-    They go to words to, to + samples, ...; returns when another may follow.
+    They go to words to, to + samples, ..., where to is as in `gather`. Returns when another may follow, and when the last
+    is there.
     """
-    rows = layout.machine.pe_rows
-    column, row = divmod(first, rows)
-    many = loop(count, 1)
-    needs: list[Need] = [("mem_b", 0, []), ("beats sent", 0, []), ("row_bus", 1, []), ("rows", 2, [many])]
-    needs += [("column_bus", 2, [many]), ("mem_b", 3, [many])]
-    at = p.place(needs, rounds, earliest, before=before - 3 - count)
-    p.memory_b(READ, at, rounds, source, SENT)
-    p.issue("row_bus", at + 1, rounds, row_from=FROM_PE, row_column=column, row_slot=SENT, row_to=ALL_COLUMNS)
-    p.issue("column_bus", at + 2, [*rounds, loop(count, 1, column_row=1)], column_row=row, column_slot=ROW)
-    p.memory_b(WRITE, at + 3, [*rounds, loop(count, 1, address=layout.samples)], to, COLUMN)
-    return at + 1
+    column, row = divmod(first, layout.machine.pe_rows)
+    many, found = loop(count, 1), list[tuple[int, int, list[Need]]]()
+    for waits in range(MOST_WAITS):  # in the latch of MEM B, for the row latches
+        needs: list[Need] = [("mem_b", 0, []), ("beats sent", 0, [loop(waits + 1, 1)]), ("row_bus", waits + 1, [])]
+        needs += [("rows", waits + 2, [many]), ("column_bus", waits + 2, [many]), ("mem_b", waits + 3, [many])]
+        with suppress(NoRoom):
+            at = p.free_in(needs, [rounds], earliest, before=before - waits - 3 - count)
+            found.append((at + waits, at, needs))
+            if at == earliest:
+                break
+    if not found:
+        raise NoRoom(f"no way for own values to all PEs before {before}")
+    row_bus, at, needs = min(found, key=lambda one: one[:2])
+    p.place(needs, [rounds], at, before=at + 1)
+    p.memory_b(READ, at, [rounds], source, SENT)
+    p.issue("row_bus", row_bus + 1, [rounds], row_from=FROM_PE, row_column=column, row_slot=SENT, row_to=ALL_COLUMNS)
+    columns = [rounds, loop(count, 1, column_row=1)]
+    p.issue("column_bus", row_bus + 2, columns, column_row=row, column_slot=ROW)
+    for later, word, some in to:
+        along = [some, loop(count, 1, address=layout.samples)]
+        p.memory_b(WRITE, row_bus + 3 + later, along, word, COLUMN)
+    return at + 1, row_bus + 3 + count

@@ -27,7 +27,7 @@ class Chains:
     """`outs` sums for each sample, of `size` terms each.
 
     The weight of an out and a term is weights + out per_out + term per_term; the factor of a term and a sample is
-    factors + term samples + sample; the sum is sums + out out_step + sample sample_step. weights, factors: for
+    factors + term samples + sample; the sum is sums + out out_step + sample sample_step. weights, factors, sums: for
     variants of the rounds.
     """
 
@@ -37,7 +37,6 @@ class Chains:
     size: int
     per_out: int
     per_term: int
-    sums: int
     out_step: int
     sample_step: int
     pad: int
@@ -71,9 +70,10 @@ class Chains:
         self,
         p: Plan,
         at: int,
-        rounds: Sequence[Loop],
+        rounds: Loop,
         weights: Sequence[Variant],
         factors: Sequence[Variant],
+        sums: Sequence[Variant],
         *,
         first: bool,
     ) -> None:
@@ -85,28 +85,28 @@ class Chains:
         whole, rest = divmod(self.samples, self.width)
         for group, groups, some in ((0, whole, self.width), (whole, 1, rest)):
             if groups and some:
-                self._groups(p, at + group * self.step, rounds, factors, group, groups, some, first=first)
+                self._groups(p, at + group * self.step, rounds, factors, sums, group, groups, some, first=first)
 
     def _groups(
         self,
         p: Plan,
         at: int,
-        rounds: Sequence[Loop],
+        rounds: Loop,
         factors: Sequence[Variant],
+        sums: Sequence[Variant],
         group: int,
         groups: int,
         some: int,
         *,
         first: bool,
     ) -> None:
-        n, step = self.width, self.step
+        n, step, reads = self.width, self.step, list[tuple[int, int, int]]()
         outs, along = loop(self.outs, self.groups * step), loop(groups, step, address=n)
         for later, address, turns in factors:
             inner = [outs, along, loop(self.size, n, address=self.samples), loop(some, 1, address=1)]
             p.memory_b(READ, at + later - 1, [turns, *inner], address + group * n, LATCH)
-        plain = [*rounds, outs, loop(groups, step)]
-        sums = [
-            *rounds,
+        plain = [rounds, outs, loop(groups, step)]
+        kept = [
             loop(self.outs, self.groups * step, address=self.out_step),
             loop(groups, step, address=n * self.sample_step),
         ]
@@ -115,19 +115,28 @@ class Chains:
                 c = REGISTER + i if term or not first else ZERO
                 to = REGISTER + i if term < self.size - 1 else NONE
                 p.issue("fma", at + i + term * n, plain, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=to)
-            where = self.sums + (group * n + i) * self.sample_step
             done = at + i + (self.size - 1) * n + self.machine.fma_latency + self.late
-            p.memory_b(WRITE, done, sums, where, RESULT_BEFORE if self.late else RESULT)
-        for i in range(0 if first else some):
-            self._read(p, at + i, rounds, self.sums + (group * n + i) * self.sample_step, groups, REGISTER + i)
+            further = (group * n + i) * self.sample_step
+            for later, word, turns in sums:
+                result = RESULT_BEFORE if self.late else RESULT
+                p.memory_b(WRITE, done + later, [turns, *kept], word + further, result)
+            if not first:
+                reads.append((at + i, further, REGISTER + i))
+        for when, further, to in reads:
+            self._read(p, when, rounds, sums, further, groups, to)
 
-    def _read(self, p: Plan, at: int, rounds: Sequence[Loop], where: int, groups: int, to: int) -> None:
+    def _read(
+        self, p: Plan, at: int, rounds: Loop, sums: Sequence[Variant], further: int, groups: int, to: int
+    ) -> None:
         """A sum of each step to a register; the first ones may have less room than the others."""
         step, n = self.step, self.width * self.sample_step
         for out, outs, group, some in ((0, 1, 0, 1), (0, 1, 1, groups - 1), (1, self.outs - 1, 0, groups)):
             if outs and some:
-                sums = [*rounds, loop(outs, self.groups * step, address=self.out_step), loop(some, step, address=n)]
+                inner = [loop(outs, self.groups * step, address=self.out_step), loop(some, step, address=n)]
                 before = at + (out * self.groups + group) * step
                 earliest = before - (step - (self.size - 1) * self.width)
-                when = p.free_in([("mem_b", 0, [])], [Loop(o.count, o.period) for o in sums], earliest, before=before)
-                p.memory_b(READ, when, sums, where + out * self.out_step + group * n, to)
+                plain = [rounds, *(Loop(one.count, one.period) for one in inner)]
+                when = p.free_in([("mem_b", 0, [])], plain, earliest, before=before)
+                for later, word, turns in sums:
+                    where = word + further + out * self.out_step + group * n
+                    p.memory_b(READ, when + later, [turns, *inner], where, to)
