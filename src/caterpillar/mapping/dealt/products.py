@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from caterpillar.machine import Machine
 from caterpillar.mapping.batches.plan import Plan
 from caterpillar.mapping.builder import READ, WRITE, loop
-from caterpillar.mapping.isa import LATCH, MEM_A, NONE, REGISTER, RESULT, RESULT_BEFORE, ZERO, Loop
+from caterpillar.mapping.isa import LATCH, MEM_A, NONE, REGISTER, RESULT_BEFORE, ZERO, Loop
 
 Variant = tuple[int, int, Loop]  # later by, address, loop over some of the rounds
 
@@ -40,11 +40,6 @@ class Chains:
     out_step: int
     sample_step: int
     pad: int
-
-    @property
-    def late(self) -> int:
-        """Cycles that a sum waits before it is written, so that another one can be read in the last of a step."""
-        return int(self.pad == 0 and self.machine.fma_latency >= 2)
 
     @property
     def width(self) -> int:
@@ -115,11 +110,11 @@ class Chains:
                 c = REGISTER + i if term or not first else ZERO
                 to = REGISTER + i if term < self.size - 1 else NONE
                 p.issue("fma", at + i + term * n, plain, fma_a=MEM_A, fma_b=LATCH, fma_c=c, fma_to=to)
-            done = at + i + (self.size - 1) * n + self.machine.fma_latency + self.late
+            # a cycle late, so that another sum can be read in the last cycle of a step
+            done = at + i + (self.size - 1) * n + self.machine.fma_latency + 1
             further = (group * n + i) * self.sample_step
             for later, word, turns in sums:
-                result = RESULT_BEFORE if self.late else RESULT
-                p.memory_b(WRITE, done + later, [turns, *kept], word + further, result)
+                p.memory_b(WRITE, done + later, [turns, *kept], word + further, RESULT_BEFORE)
             if not first:
                 reads.append((at + i, further, REGISTER + i))
         for when, further, to in reads:

@@ -24,7 +24,6 @@ from caterpillar.mapping.isa import (
     ZERO,
     beat_cycles,
 )
-from caterpillar.mapping.tiled.ways import SENT
 
 PART = LATCH + 3
 
@@ -63,17 +62,18 @@ def reduce(p: Plan, layout: Layout, rounds: Rounds, earliest: int, before: int) 
 
     Raises NoRoom where that would be after `before`.
     """
-    end = earliest
+    end, time = earliest, max(0, min(rounds.period, before - earliest)) // layout.units
     for number in range(layout.units):
-        end = _Reduction(p, layout, rounds, number, before).emit(end)
+        end = _Reduction(p, layout, rounds, number, before, time // (layout.machine.cores + 1)).emit(end)
     return end
 
 
 class _Reduction:
-    """Of one unit a core."""
+    """Of one unit a core. pace: cycles from step to step, that there is room for other words between them."""
 
-    def __init__(self, p: Plan, layout: Layout, rounds: Rounds, number: int, before: int) -> None:
+    def __init__(self, p: Plan, layout: Layout, rounds: Rounds, number: int, before: int, pace: int) -> None:
         self.p, self.layout, self.rounds, self.number, self.before = p, layout, rounds, number, before
+        self.pace = pace
         self.m = layout.machine
         self.loops = [loop(rounds.count, rounds.period)]
 
@@ -82,9 +82,10 @@ class _Reduction:
         cores = self.m.cores
         if cores == 1:
             return self._last(None, ready)
-        arrived = self._start(ready)
+        register = REGISTER + width(self.m, self.layout.samples)
+        arrived = self._start(ready, register)
         for step in range(1, cores - 1):
-            arrived = self._pass(step, arrived)
+            arrived = self._pass(step, max(arrived, ready + step * self.pace), register)
         return self._last(arrived, ready)
 
     def _part(self, at: int, step: int, slot: int) -> None:
@@ -96,24 +97,16 @@ class _Reduction:
             mode = {"mode": ROTATE_CORE, "offset": (-1 - step) % cores} if cores > 1 else {}
             self.p.memory_b(READ, at + turn * rounds.period, [some], word, slot, **mode)
 
-    def _sending(self, at: int) -> list[Need]:
-        m, sigma = self.m, beat_cycles(self.m)
-        return [("row_bus", at, [loop(m.pe_cols, sigma)]), ("up", at, [loop(m.pe_cols * sigma, 1)])]
-
-    def _send(self, at: int, slot: int) -> int:
-        """A word's beats up the ring; returns when they can be taken one after the other."""
-        m, sigma = self.m, beat_cycles(self.m)
-        loops = [*self.loops, loop(m.pe_cols, sigma, row_column=1)]
-        self.p.issue("row_bus", at, loops, row_from=FROM_PE, row_column=0, row_slot=slot, row_send=UP)
-        return at + m.pe_cols * sigma + sigma - m.pe_cols
-
-    def _start(self, ready: int) -> int:
-        """A core's part of the sum of the core below it goes up."""
-        length = self.m.pe_cols * beat_cycles(self.m)
-        needs: list[Need] = [("mem_b", 0, []), ("beats sent", 0, [loop(length, 1)]), *self._sending(1)]
-        at = self.p.place(needs, self.loops, ready, before=self.before)
-        self._part(at, 0, SENT)
-        return self._send(at + 1, SENT)
+    def _send(self, earliest: int, slot: int) -> int:
+        """A word's beats up the ring, whenever they can go; returns when they can be taken one after the other."""
+        m, sigma, arrived, at = self.m, beat_cycles(self.m), 0, earliest
+        for column in range(m.pe_cols):
+            needs: list[Need] = [("row_bus", 0, []), ("up", 0, [loop(sigma, 1)])]
+            at = self.p.place(needs, self.loops, at, before=self.before)
+            self.p.issue("row_bus", at, self.loops, row_from=FROM_PE, row_column=column, row_slot=slot, row_send=UP)
+            arrived = max(arrived, at + sigma - column)
+            at += sigma
+        return arrived
 
     def _take(self, step: int, arrived: int, needs: list[Need]) -> int:
         """What has come, and a core's own part of it; returns when the FMA has both."""
@@ -125,12 +118,17 @@ class _Reduction:
         self._part(at + length - 1, step, PART)
         return at + length
 
-    def _pass(self, step: int, arrived: int) -> int:
+    def _start(self, ready: int, register: int) -> int:
+        """A core's part of the sum of the core below it goes up, by way of a register."""
+        at = self.p.free_in([("mem_b", 0, [])], self.loops, ready, before=self.before)
+        self._part(at, 0, register)
+        return self._send(at + 1, register)
+
+    def _pass(self, step: int, arrived: int, register: int) -> int:
         """A core adds its part and sends the sum on."""
-        m, register = self.m, REGISTER + width(self.m, self.layout.samples)
-        at = self._take(step, arrived, self._sending(m.pe_cols + m.fma_latency))
+        at = self._take(step, arrived, [])
         self.p.issue("fma", at, self.loops, fma_a=ROW, fma_b=ONE, fma_c=PART, fma_to=register)
-        return self._send(at + m.fma_latency, register)
+        return self._send(at + self.m.fma_latency, register)
 
     def _last(self, arrived: int | None, ready: int) -> int:
         """The owner adds its part, and applies ReLU, or its slope; returns when the sum is in MEM A."""

@@ -99,7 +99,7 @@ def _strip(
 
 
 class _LateError(NoRoom):
-    """Sums are not added over the cores in time."""
+    """A round is too short for what is beside it."""
 
 
 class _Strip:
@@ -157,10 +157,6 @@ class _Strip:
         self._prologue()
         for number in range(many):
             self._multiply(number)
-        for number in range(1, many):
-            start, end = self.main + self.starts[number - 1], self.main + self.starts[number]
-            self._next(number, 0, turns, start, end)
-        self._next(0, 1, turns - 1, self.main + self.starts[-1], self.main + self.period)
         mine = Rounds(
             ready=self.main + self.period + self.m.fma_latency + 1,
             period=self.period,
@@ -174,6 +170,13 @@ class _Strip:
             if turns > 1:
                 ready = max(mine.ready, ready)
                 self._reduce(mine.but_last, ready, ready + self.period)
+        for number in range(1, many):
+            start, end = self.main + self.starts[number - 1], self.main + self.starts[number]
+            self._next(number, 0, turns, start, end)
+        try:
+            self._next(0, 1, turns - 1, self.main + self.starts[-1], self.main + self.period)
+        except NoRoom as late:
+            raise _LateError(str(late)) from None
         end = self.main + turns * self.period
         last = self.main + (turns - 1) * self.period + self.starts[-1]
         return _State(end, last, (self.state.room + turns * many) % 2, (self.state.sums + turns) % 2, mine.last)
