@@ -4,42 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.counters import Counters
-from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, Machine
-from caterpillar.mapping import Schedule, place
+from caterpillar.mapping import Schedule
 from caterpillar.mapping.tiled import place_tiled
 from caterpillar.mapping.tiled.layout import WINDOW, Layout, make_layout
 from caterpillar.network import Network
 from caterpillar.rules import mbgd
-from caterpillar.simulate import count, simulate
-from caterpillar.train import Settings, initial_state, train
-from caterpillar.train.random import shuffled
+from caterpillar.simulate import count
+from tests.simulate.mini_batches import MACHINES, agree
 
 LARGE = Network.mlp(784, 2500, 2000, 1500, 1000, 500, 10)
-MACHINES = st.builds(
-    Machine,
-    name=st.just("random"),
-    core_rows=st.integers(1, 2),
-    cores_per_row=st.integers(1, 3),
-    pe_rows=st.sampled_from([1, 2, 4]),
-    pe_cols=st.sampled_from([1, 2, 4]),
-    fma_latency=st.integers(2, 6),
-    pe_sram_word_bits=st.sampled_from([16, 32, 64]),
-    pe_registers=st.just(8),
-    pe_mem_b_bytes=st.just(2048),
-    ring_words_per_cycle=st.integers(1, 4),
-    core_sram_words_per_cycle=st.integers(1, 4),
-).filter(lambda machine: machine.pes_per_core > 1)
-
-
 def streaming(machine: Machine, network: Network, batch: int, share: float) -> Machine:
     """With room in MEM A for a share of the weights only, beside all else."""
     layout = make_layout(network, machine, batch, batch)
@@ -59,24 +40,6 @@ def placed(network: Network, machine: Machine, batch: int) -> Schedule:
 def streamed(schedule: Schedule) -> list[bool]:
     assert isinstance(schedule.layout, Layout)
     return [block.streamed for layer in schedule.layout.layers for block in layer.blocks]
-
-
-def agree(schedule: Schedule, batches: int, seed: int) -> None:
-    network, batch = schedule.network, schedule.batch
-    program, samples = mbgd(batch)(network), batch * batches
-    how = Settings(learning_rate=0.1, epochs=1, seed=seed, numerics="fp16")
-    random = np.random.default_rng(seed)
-    pixels = random.random((samples, network.inputs)) * (random.random((samples, network.inputs)) < 0.6)
-    images, labels = pixels.astype(np.float16), random.integers(0, network.outputs, samples)
-    given_samples = Samples(images=images.astype(np.float32), labels=labels)
-    *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
-    start, visits = initial_state(program, how), shuffled(seed, 1, samples)
-    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate)
-    for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
-        assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
-        np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
-    assert predict(schedule).cycles(samples) == run.cycles
-    assert sum(predict(schedule).phases(samples).values(), start=Counters()) == run.counters
 
 
 @settings(max_examples=5, deadline=None)
@@ -120,17 +83,9 @@ def test_where_weights_come_from_the_core_sram(sizes: tuple[int, ...], batch: in
     agree(schedule, 2, 3)
 
 
-def test_weights_beyond_both_memories_are_refused_with_what_would_fit() -> None:
-    short = place(mbgd(50)(LARGE), PAPER_A)
-    assert isinstance(short, Infeasible)
-    assert short.what == "MEM B of a PE"
-    assert "lower the batch to 16" in short.hint
-
-
 @pytest.mark.slow
 def test_the_papers_large_network_on_its_machine() -> None:
-    schedule = place(mbgd(16)(LARGE), PAPER_A)
-    assert isinstance(schedule, Schedule)
+    schedule = placed(LARGE, PAPER_A, 16)
     assert any(streamed(schedule))
     assert schedule.utilization > 0.914
     cycles, counters = count(schedule, 16)

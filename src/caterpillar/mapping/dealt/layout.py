@@ -22,7 +22,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.batches.layout import LayerLayout as LastLayer
 from caterpillar.mapping.batches.layout import Layout as LastLayout
 from caterpillar.mapping.schedule import Places
-from caterpillar.mapping.tiled.layout import WINDOW, Block, last_layout
+from caterpillar.mapping.tiled.layout import WINDOW, Block, last_layout, last_padded
 from caterpillar.network import Network
 
 MOST_POSITIONS = 4  # of a tile
@@ -51,7 +51,7 @@ class Layout:
 
     samples: of a sub-batch. units: of a hand in a core. values[l]: activations of hidden layer l, in time its errors;
     owned: a word for each place and sample; dealt: tile after tile, sub-batch after sub-batch. The network's inputs are
-    dealt to the core SRAMs, from beat 0 on. scratch: after the last values. window: where weights from the core SRAM are
+    dealt to the core SRAMs, from beat 0 on. scratch: where errors may wait. window: where weights from the core SRAM are
     used.
     """
 
@@ -63,6 +63,7 @@ class Layout:
     last: LastLayout
     values: tuple[int, ...]
     scratch: int
+    scratch_words: int
     window: int
     window_words: int
     mem_a_words: int
@@ -142,10 +143,10 @@ def hands(machine: Machine, batch: int) -> Iterator[tuple[int, int]]:
     return iter(sorted(found, key=lambda one: (padding[one], -one[0] * one[1])))
 
 
-def make_layout(network: Network, machine: Machine, batch: int, samples: int, at_once: int) -> Layout:
+def make_layout(network: Network, machine: Machine, batch: int, samples: int, at_once: int, waiting: int) -> Layout:
     """The placement of a network with an odd number of hidden layers; it may exceed the memories.
 
-    MEM B's use is left at 0 words.
+    waiting: tiles whose errors wait in the scratch. MEM B's use is left at 0 words.
     """
     lanes, cores, hidden = machine.pes_per_core, machine.cores, network.layers[:-1]
     units, parts = -(-samples * at_once // cores), batch // samples
@@ -175,10 +176,13 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, at
             blocks=(),
         )
         layers.append(one)
-    last = last_layout(network, machine, batch, layers[-1].places, take)
-    values = tuple(take(words) for words in sizes)
-    last = replace(last, activations=(0, values[-1]), errors=(0, values[-1]))
-    scratch = take(parts * units if len(hidden) > 1 else 0)
+    words = layers[-1].places * last_padded(network, machine)
+    weights, values, scratch = take(words), tuple(take(words) for words in sizes), take(words)
+    # the last layer's gradient is in the scratch: its use is over when errors wait
+    spots = iter((weights, scratch))
+    last = last_layout(network, machine, batch, layers[-1].places, lambda _: next(spots), values[-1])
+    scratch_words = parts * units * waiting if len(hidden) > 1 else 0
+    take(max(0, scratch_words - (address - scratch)))
     window_words = 0
     if address + sum(layer.own * layer.positions for layer in layers) > machine.pe_sram_words:
         most = max(layer.own for layer in layers)
@@ -203,6 +207,7 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, at
         last=last,
         values=values,
         scratch=scratch,
+        scratch_words=max(scratch_words, window - scratch),
         window=window,
         window_words=window_words,
         mem_a_words=address,

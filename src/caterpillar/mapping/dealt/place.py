@@ -23,6 +23,9 @@ from caterpillar.numerics import GemvOrder, Order, Visits
 from caterpillar.program import Program
 
 
+MOST_WAITING = 32  # tiles whose errors wait for the update, at least where there is room
+
+
 def place_dealt(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-program of a batch, of which program.batch is even, with an odd number of hidden layers.
 
@@ -43,18 +46,37 @@ def place_dealt(program: Program, machine: Machine) -> Schedule | Infeasible:
     )
 
 
+def can_deal(network: Network) -> bool:
+    """Whether the last hidden layer's activations are owned, as the last layer takes them."""
+    return network.depth % 2 == 0
+
+
+def fits_dealt(network: Network, machine: Machine, batch: int) -> bool:
+    """Whether the memories hold all for a batch."""
+    return bool(_layouts(network, machine, batch)[0])
+
+
 def _layouts(network: Network, machine: Machine, batch: int) -> tuple[list[Layout], Infeasible | None]:
     """Those that fit, the best first; what the one that is shortest by least is short of."""
     fitting, missing = list[Layout](), list[Infeasible]()
     for samples, at_once in hands(machine, batch):
-        layout = make_layout(network, machine, batch, samples, at_once)
-        layout = replace(layout, mem_b_words=_mem_b_words(layout))
-        short = _too_small(layout)
+        layout, short = _with(network, machine, batch, samples, at_once, 1)
         if short:
             missing.append(short)
-        else:
-            fitting.append(layout)
+            continue
+        tiles = min(_tiles(layout.layers[-1]), MOST_WAITING)
+        wider = (_with(network, machine, batch, samples, at_once, waiting) for waiting in range(tiles, 0, -1))
+        fitting.append(next(layout for layout, short in wider if short is None))
     return fitting, min(missing, key=lambda one: one.needs_bytes / max(1, one.has_bytes), default=None)
+
+
+def _with(
+    network: Network, machine: Machine, batch: int, samples: int, at_once: int, waiting: int
+) -> tuple[Layout, Infeasible | None]:
+    """A layout, and what is too small for it."""
+    layout = make_layout(network, machine, batch, samples, at_once, waiting)
+    layout = replace(layout, mem_b_words=_mem_b_words(layout))
+    return layout, _too_small(layout)
 
 
 def _schedule(program: Program, layout: Layout, steady: MicroProgram) -> Schedule:
@@ -103,7 +125,7 @@ def _backward(p: Plan, layout: Layout, index: int, at: int) -> int:
     """
     layer, to = layout.layers[index - 1], layout.values[index - 1]
     waiting = (*layout.values, layout.scratch)[index + 1]
-    room = layout.scratch + layout.parts * layout.units - waiting
+    room = layout.scratch + layout.scratch_words - waiting
     each = layout.parts * layout.units if layer.by_outputs else layout.batch
     total, some = (_tiles(layer) if layer.by_outputs else layer.places), room // each
     for first in range(0, total, some):
