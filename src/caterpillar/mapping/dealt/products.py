@@ -129,7 +129,7 @@ class Chains:
             if outs and some:
                 inner = [loop(outs, self.groups * step, address=self.out_step), loop(some, step, address=n)]
                 before = at + (out * self.groups + group) * step
-                earliest = before - (step - (self.size - 1) * self.width)
+                earliest = before - self.width - self.pad  # when the chain before has taken the register
                 plain = [rounds, *(Loop(one.count, one.period) for one in inner)]
                 when = p.free_in([("mem_b", 0, [])], plain, earliest, before=before)
                 for later, word, turns in sums:

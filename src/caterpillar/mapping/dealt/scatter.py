@@ -166,10 +166,10 @@ class _Strip:
             gate=self._gate(),
         )
         with self.p.account("collective"):
-            ready = self._reduce(self.state.pending, self.main, self.main + self.period)
+            done = self.main + self.period - self.m.pe_cols - self.m.fma_latency - 1  # a sum is in MEM A so much later
+            ready = self._reduce(None if self.first else self.state.pending, self.main, done)
             if turns > 1:
-                ready = max(mine.ready, ready)
-                self._reduce(mine.but_last, ready, ready + self.period)
+                self._reduce(mine.but_last, max(mine.ready, ready), done + self.period)
         for number in range(1, many):
             start, end = self.main + self.starts[number - 1], self.main + self.starts[number]
             self._next(number, 0, turns, start, end)
@@ -229,10 +229,12 @@ class _Strip:
         """What the first round begins with; sets the cycle in which it does."""
         state, far = self.state, self.state.products + (1 << 14)
         with self.p.account("collective"):
+            if self.first and state.pending:
+                far = reduce(self.p, self.layout, state.pending, state.products, far) + (1 << 14)
             ready = self._own(state.products) if self.first else state.free
             there = self._values(0, 0, 1, ready, far)
         there = max(there, self._weights(0, 0, 1, state.free, far))
-        self.main = max(there + 1, state.products + self.m.fma_latency + 1)
+        self.main = max(there + 1, state.products + self.m.fma_latency + 1, far - (1 << 14))
 
     def _next(self, number: int, turn: int, count: int, start: int, end: int) -> None:
         """A group's values and weights, of turns turn .. turn + count - 1, while the group before is worked on."""

@@ -6,10 +6,12 @@ updated. It is the same for layers cut by outputs (own errors, dealt activations
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
+from caterpillar.machine import WORD_BYTES
 from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.builder import READ, WRITE, ScheduleError, loop
 from caterpillar.mapping.dealt.hand import gather
@@ -17,25 +19,30 @@ from caterpillar.mapping.dealt.layout import Layout
 from caterpillar.mapping.isa import MEM_A, UPDATE, Loop
 from caterpillar.mapping.tiled.backward import PAUSES, SLACKS, Sweep
 from caterpillar.mapping.tiled.layout import Block
-from caterpillar.mapping.tiled.sweep import Run, Shape, parts, shape
+from caterpillar.mapping.tiled.sweep import Part, Run, Shape, parts, shape
 from caterpillar.mapping.tiled.ways import spacing
 
 
 class Rooms(NamedTuple):
-    """MEM B's regions: the hands of a tile; own values of two samples; a word on its way to the core SRAM; own units."""
+    """MEM B's regions: the hands of a tile that come before their turn, twice; those that come when it begins; own values
+    of two samples; a word on its way to the core SRAM; own units. early: hands that come before their turn."""
 
+    early_inputs: int
     inputs: int
     outputs: int
     leaving: int
     own: int
     words: int
-    input_rooms: int
+    early: int
 
 
 def update_rooms(layout: Layout) -> Rooms:
     """Where a turn keeps what in MEM B."""
-    sizes = (layout.parts * layout.hand, 2 * layout.machine.pe_rows, 1, layout.parts * layout.units)
-    return Rooms(*accumulate(sizes, initial=0), 1)
+    parts, rest = layout.parts, (2 * layout.machine.pe_rows, 1, layout.parts * layout.units)
+    spare = layout.machine.pe_mem_b_bytes // WORD_BYTES - parts * layout.hand - sum(rest)
+    early = max(0, min(parts, spare // layout.hand))
+    sizes = (2 * early * layout.hand, (parts - early) * layout.hand, *rest)
+    return Rooms(*accumulate(sizes, initial=0), early)
 
 
 def update_pass(p: Plan, layout: Layout, index: int, start: int, tiles: range, places: range) -> int:
@@ -62,7 +69,7 @@ def _turns(
                     return _Update(p, layout, index, start, tiles, shaped, blocks, pause, lead).emit()
             except _LateError as short:
                 p.restore(saved)
-                why, lead = short, lead + lead // 16 + 1
+                why, lead = short, lead + max(8, lead // 16)
             except NoRoom as short:
                 p.restore(saved)
                 why, pause = short, pause + 1 + pause // 8
@@ -77,7 +84,8 @@ def _lead(layout: Layout, index: int) -> int:
     """Cycles that the hands of a tile take, if nothing is in their way."""
     m = layout.machine
     beats = m.pe_cols * spacing(m, sram=index == 1, ring=True)
-    return layout.parts * (layout.units * (m.cores * beats + 1) + 1) + beats + 8
+    late = layout.parts - update_rooms(layout).early
+    return late * (layout.units * (m.cores * beats + 1) + 1) + beats + 8 if late else 0
 
 
 class _LateError(NoRoom):
@@ -113,7 +121,10 @@ class _Update(Sweep):
         """Issue it all; returns when all is done."""
         groups = [run.group for part in self.parts for run in part.runs for _ in range(min(2, run.number))]
         come = groups[-1] + groups[-2 % len(groups)] if self.tiles else 0
-        self.main = self.start + 4 + come
+        with self.p.account("collective"):
+            there = self._come(range(self.rooms.early), 0, 1, self.start, self.start + (1 << 16))
+        ahead = max(run.sample + part.shape.pace + self.outputs + 8 for part in self.parts for run in part.runs)
+        self.main = max(self.start + 4 + come, there + ahead - self.lead)
         for part in self.parts:
             for run in part.runs:
                 self._products(part, run)
@@ -133,21 +144,42 @@ class _Update(Sweep):
         return end
 
     def _hands(self) -> None:
-        """Of all sub-batches, before a turn's first products."""
+        """Of all sub-batches: the early ones in the turn before, the others when it begins."""
+        early, parts, main, lead = self.rooms.early, self.dealt.parts, self.main, self.lead
+        self._come(range(early, parts), 0, self.turns, main, main + lead - 1)
+        self._come(range(early), 1, self.turns - 1, main + lead, main + self.period - 1)
+
+    def _come(self, parts: range, turn: int, count: int, earliest: int, before: int) -> int:
+        """Hands of some sub-batches, of turns turn .. turn + count - 1; returns when they are there."""
         p, layout, units = self.p, self.dealt, self.dealt.units
-        ready, before, dealt = self.main, self.main + self.lead - 1, self.index - self.layer.by_outputs
-        each, columns = layout.parts * units, self.m.pe_cols
-        first = layout.values[dealt] + self.tile * each
-        for number in range(each if dealt else 0):
-            at = p.free_in([("mem_a", 0, []), ("mem_b", 1, [])], [self._turns()], ready, before=before)
-            p.memory_a(READ, at, [self._turns(address=each)], first + number, MEM_A)
-            p.memory_b(WRITE, at + 1, [self._turns()], self.rooms.own + number, MEM_A)
-            ready = at + 1
-        for part in range(layout.parts):
-            beat = (self.tile * each + part * units) * columns
-            source, to = ~(self.rooms.own + part * units) if dealt else beat, self.rooms.inputs + part * layout.hand
-            rounds = self._turns(row_address=each * columns)
-            ready, _ = gather(p, layout, rounds, source, [(0, to, self._turns())], ready + 1, before)
+        dealt, each, columns = self.index - self.layer.by_outputs, layout.parts * units, self.m.pe_cols
+        plain, ready, there = loop(count, self.period), earliest, earliest
+        for part in parts if count > 0 else []:
+            word, own = (self.tile + turn) * each + part * units, self.rooms.own + part * units
+            for number in range(units if dealt else 0):
+                at = p.free_in([("mem_a", 0, []), ("mem_b", 1, [])], [plain], ready, before=before)
+                along = [loop(count, self.period, address=each)]
+                p.memory_a(READ, at, along, layout.values[dealt] + word + number, MEM_A)
+                p.memory_b(WRITE, at + 1, [plain], own + number, MEM_A)
+                ready = at + 1
+            source, to = ~own if dealt else word * columns, self._rooms(part, turn, count)
+            rounds = loop(count, self.period, row_address=each * columns)
+            ready, there = gather(p, layout, rounds, source, to, ready + 1, before)
+        return there
+
+    def _rooms(self, part: int, turn: int, count: int) -> list[tuple[int, int, Loop]]:
+        """(later by, word of MEM B, loop) of a sub-batch's hand in turns turn .. turn + count - 1."""
+        rooms, hand = self.rooms, self.dealt.hand
+        if part >= rooms.early:
+            return [(0, rooms.inputs + (part - rooms.early) * hand, loop(count, self.period))]
+        return [
+            (
+                (one - turn) * self.period,
+                rooms.early_inputs + (one % 2 * rooms.early + part) * hand,
+                loop(-(-(turn + count - one) // 2), 2 * self.period),
+            )
+            for one in range(turn, min(turn + 2, turn + count))
+        ]
 
     def _before(self, run: Run, number: int) -> int:
         """The same where the hands come between two turns."""
@@ -164,11 +196,10 @@ class _Update(Sweep):
         place, lane = divmod(run.block.first, self.layout.lanes)
         return self.layout.values[owned] + place * self.batch, lane + run.first
 
-    def _samples(self, run: Run) -> tuple[list[Loop], int]:
-        """Loops over samples that step the address of a dealt value, and what a position adds to it."""
-        many = self.layout.samples
-        outer = loop(self.layout.parts, many * run.sample, address=self.layout.hand)
-        return [outer, loop(many, run.sample, address=1)], many
-
-    def _input(self, part: object, room: int) -> int:
-        return self.rooms.inputs
+    def _factors(self, part: Part, run: Run, k: int) -> Iterator[tuple[int, int, Loop, list[Loop]]]:
+        """(later by, word of MEM B, loop over turns, loops over samples) of position k's dealt values."""
+        many, early = self.dealt.samples, self.rooms.early
+        for first, count in ((0, early), (early, self.dealt.parts - early)):
+            samples = [loop(count, many * run.sample, address=self.dealt.hand), loop(many, run.sample, address=1)]
+            for later, word, turns in self._rooms(first, 0, self.turns) if count else []:
+                yield later + first * many * run.sample, word + k * many, turns, samples
