@@ -21,6 +21,8 @@ from caterpillar.simulate import count
 from tests.simulate.mini_batches import MACHINES, agree
 
 LARGE = Network.mlp(784, 2500, 2000, 1500, 1000, 500, 10)
+
+
 def streaming(machine: Machine, network: Network, batch: int, share: float) -> Machine:
     """With room in MEM A for a share of the weights only, beside all else."""
     layout = make_layout(network, machine, batch, batch)

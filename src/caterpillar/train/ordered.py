@@ -125,7 +125,7 @@ def _visited(ar, T, F, W, visits, index, sample, base, along, x, sums):
 
 @njit(nogil=True)
 def ordered_forward(ar, T, F, W, order, sample, inputs, base, stride, h, a, sums):
-    """F[a + j] = sum over i of h_i W_ij, for all outputs; sixteen outputs of a panel at a time. sample: of the batch."""
+    """F[a + j] = sum over i of h_i W_ij, for all outputs; sixteen outputs of a panel at once. sample: of the batch."""
     keep_apart()
     panels = T[order + 4]
     if T[order + c.FORWARD_VISITS]:

@@ -65,9 +65,7 @@ def dot_pass(p: Plan, layout: Layout, index: int, start: int, places: range, to:
     return state.end
 
 
-def _round(
-    p: Plan, layout: Layout, index: int, place: int, part: int, state: State, to: int, *, errors: bool
-) -> State:
+def _round(p: Plan, layout: Layout, index: int, place: int, part: int, state: State, to: int, *, errors: bool) -> State:
     why = ScheduleError()
     for pad in range(ATTEMPTS):
         saved = p.save()
@@ -170,7 +168,10 @@ class _Round:
         for block in self.blocks if count > 0 else []:
             chains = self._chains(block, size)
             if block.streamed:
-                weights = [(later * self.period, self._window(room), turns) for room, later, turns in self._parities(first, count)]
+                weights = [
+                    (later * self.period, self._window(room), turns)
+                    for room, later, turns in self._parities(first, count)
+                ]
             else:
                 step = self.size * block.count
                 weights = [(0, block.address + first * step, loop(count, self.period, address=step))]

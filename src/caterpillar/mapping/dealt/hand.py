@@ -21,7 +21,6 @@ from caterpillar.mapping.isa import (
 )
 from caterpillar.mapping.tiled.ways import SENT, beats, latched, sending, spacing, taken
 
-
 MOST_WAITS = 8
 
 
@@ -61,7 +60,9 @@ def gather(
                 beat = source + number * m.pe_cols
                 p.issue("row_bus", at + 1, loops, row_from=FROM_SRAM, row_to=0, row_address=beat, **send)
             else:
-                p.issue("row_bus", at + 1, [plain, loop(m.pe_cols, sigma, row_to=1)], row_from=FROM_DOWN, row_to=0, **send)
+                p.issue(
+                    "row_bus", at + 1, [plain, loop(m.pe_cols, sigma, row_to=1)], row_from=FROM_DOWN, row_to=0, **send
+                )
             for later, word, some in to:
                 when, where = at + 1 + latched(m, sigma) + later, word + number * m.cores
                 p.memory_b(WRITE, when, [some], where, ROW, mode=ROTATE_CORE, offset=distance)
@@ -82,8 +83,8 @@ def spread(
 ) -> tuple[int, int]:
     """Word `source` of MEM B of lanes first .. first + count - 1, of one column of PEs, to all PEs, in every round.
 
-    They go to words to, to + samples, ..., where to is as in `gather`. Returns when another may follow, and when the last
-    is there.
+    They go to words to, to + samples, ..., where to is as in `gather`. Returns when another may follow, and when the
+    last is there.
     """
     column, row = divmod(first, layout.machine.pe_rows)
     many, found = loop(count, 1), list[tuple[int, int, list[Need]]]()

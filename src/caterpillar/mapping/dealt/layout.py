@@ -1,25 +1,26 @@
 """Where everything lies when layers are cut over the cores by outputs and by inputs in turn.
 
-On C cores of R x Q PEs, N = R Q lanes, the values of every second layer are **owned**: core k has those numbered k q ..
-k q + q - 1, q = ceil(n / C), number k q + j in lane j mod N. Odd layers of weights are cut by their outputs, even ones by
-their inputs, so an owner's weights are those of what it owns. The values on the other side (the network's inputs, the
-activations of even layers, and their errors) are **dealt**: number i is in lane i mod N at position i div N, and
-positions are not rounded up to cores.
+On C cores of R x Q PEs, N = R Q lanes, the values of every second layer are **owned**: core k has those numbered
+k q .. k q + q - 1, q = ceil(n / C), number k q + j in lane j mod N. Odd layers of weights are cut by their outputs,
+even ones by their inputs, so an owner's weights are those of what it owns. The values on the other side (the network's
+inputs, the activations of even layers, and their errors) are **dealt**: number i is in lane i mod N at position
+i div N, and positions are not rounded up to cores.
 
-Some positions (a tile) of a sub-batch are a **hand** of so many units a core: unit k samples + s is that of position k and
-sample s of the tile, in core unit mod C. All cores get the units of a hand round the ring, or their sums over the cores.
-A core's weights lie in **blocks**: some of its own outputs (inputs), of N that have a word each, in MEM A or the core SRAM.
+Some positions (a tile) of a sub-batch are a **hand** of so many units a core: unit k samples + s is that of position k
+and sample s of the tile, in core unit mod C. All cores get the units of a hand round the ring, or their sums over the
+cores. A core's weights lie in **blocks**: some of its own outputs (inputs), of N that have a word each, in MEM A or the
+core SRAM.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.batches.layout import LayerLayout as LastLayer
 from caterpillar.mapping.batches.layout import Layout as LastLayout
 from caterpillar.mapping.schedule import Places
 from caterpillar.mapping.tiled.layout import WINDOW, Block, last_layout, last_padded
@@ -49,10 +50,10 @@ class DealtLayer:
 class Layout:
     """Hidden layers; the last one as `batches` has it; first words of regions of MEM A.
 
-    samples: of a sub-batch. units: of a hand in a core. values[l]: activations of hidden layer l, in time its errors;
+    samples: of a sub-batch. units: of a hand in a core. values[l]: activations of hidden layer l, then its errors;
     owned: a word for each place and sample; dealt: tile after tile, sub-batch after sub-batch. The network's inputs are
-    dealt to the core SRAMs, from beat 0 on. scratch: where errors may wait. window: where weights from the core SRAM are
-    used.
+    dealt to the core SRAMs, from beat 0 on. scratch: where errors may wait. window: where weights from the core SRAM
+    are used.
     """
 
     machine: Machine
@@ -195,7 +196,9 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, at
         blocks = list[Block]()
         for first, count, streamed in _blocks(layer.own, lanes, some):
             words = layer.positions * count
-            blocks.append(Block(first=first, count=count, streamed=streamed, address=beyond if streamed else take(words)))
+            blocks.append(
+                Block(first=first, count=count, streamed=streamed, address=beyond if streamed else take(words))
+            )
             beyond += words * streamed
         placed.append(replace(layer, blocks=tuple(blocks)))
     return Layout(
@@ -217,7 +220,7 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, at
 
 
 def _resident(machine: Machine, layers: list[DealtLayer], room: int) -> list[int]:
-    """Of how many own outputs (inputs) of each layer the weights lie in MEM A: whole beats, as much as there is room."""
+    """Of how many own outputs (inputs) of each layer the weights lie in MEM A: whole beats, as many as fit."""
     reached: dict[int, tuple[int, ...]] = {0: ()}
     for layer in layers:
         choices = [*range(0, layer.own, machine.pe_rows), layer.own]
@@ -233,9 +236,6 @@ def _resident(machine: Machine, layers: list[DealtLayer], room: int) -> list[int
 def _blocks(own: int, lanes: int, resident: int) -> Iterator[tuple[int, int, bool]]:
     """(first, how many, whether streamed): the resident ones first, cut at multiples of `lanes`."""
     edges = sorted({*range(0, own, lanes), resident, own})
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         if end > first:
             yield first, end - first, first >= resident
-
-
-__all__ = ["MOST_POSITIONS", "Block", "DealtLayer", "LastLayer", "Layout", "hands", "make_layout"]

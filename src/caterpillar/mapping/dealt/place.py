@@ -22,7 +22,6 @@ from caterpillar.network import Network
 from caterpillar.numerics import GemvOrder, Order, Visits
 from caterpillar.program import Program
 
-
 MOST_WAITING = 32  # tiles whose errors wait for the update, at least where there is room
 
 
@@ -120,8 +119,8 @@ def _tiles(layer: DealtLayer) -> int:
 def _backward(p: Plan, layout: Layout, index: int, at: int) -> int:
     """Errors of layer index - 1 in place of its activations, layer `index` updated.
 
-    Errors wait where later layers' errors were, until the update has used the activations: as many at a time as there is
-    room for.
+    Errors wait where later layers' errors were, until the update has used the activations: as many at a time as there
+    is room for.
     """
     layer, to = layout.layers[index - 1], layout.values[index - 1]
     waiting = (*layout.values, layout.scratch)[index + 1]
@@ -171,14 +170,10 @@ def _order(layout: Layout) -> Order:
         bounds = tuple(min(core * layer.own, owned) for core in range(m.cores + 1))
         if layer.by_outputs:
             backward = _chain(layout, bounds, layer.inputs) if index > 1 else None
-            orders.append(
-                GemvOrder(bounds=bounds, forward_lanes=lanes, forward_combine="pairs", backward=backward)
-            )
+            orders.append(GemvOrder(bounds=bounds, forward_lanes=lanes, forward_combine="pairs", backward=backward))
         else:
             forward = _chain(layout, bounds, layer.outputs)
-            back = GemvOrder(
-                bounds=(0, layer.outputs), backward_lanes=lanes, backward_combine="pairs", forward=forward
-            )
+            back = GemvOrder(bounds=(0, layer.outputs), backward_lanes=lanes, backward_combine="pairs", forward=forward)
             orders.append(back)
     last = GemvOrder(
         bounds=(0, layout.last.layers[-1].outputs),

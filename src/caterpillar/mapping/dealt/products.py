@@ -1,6 +1,7 @@
 """Multiply-adds of dealt and own values with weights that are read once for some samples, sums kept in MEM B.
 
-A **chain** of a few terms goes on from a sum of MEM B and ends in it; as many samples take turns as hide the FMA's latency.
+A **chain** of a few terms goes on from a sum of MEM B and ends in it; as many samples take turns as hide the FMA's
+latency.
 """
 
 from __future__ import annotations
@@ -75,7 +76,11 @@ class Chains:
         """From cycle `at` on, in every round. first: the sums begin with +0."""
         for later, address, some in weights:
             for term in range(self.size):
-                loops = [some, loop(self.outs, self.groups * self.step, address=self.per_out), loop(self.groups, self.step)]
+                loops = [
+                    some,
+                    loop(self.outs, self.groups * self.step, address=self.per_out),
+                    loop(self.groups, self.step),
+                ]
                 p.memory_a(READ, at + later + term * self.width - 1, loops, address + term * self.per_term, MEM_A)
         whole, rest = divmod(self.samples, self.width)
         for group, groups, some in ((0, whole, self.width), (whole, 1, rest)):

@@ -1,9 +1,9 @@
 """Sums over what the cores own, dealt: forward of even layers, errors through odd ones.
 
 A round is a tile's positions and a sub-batch: a core adds up the products of all it owns, whose values come to all its
-PEs, as many (a group) as there are rows at a time, while the group before is worked on. Then the sums are added over the
-cores, beside the next round: those of a unit go up the ring from the core above its owner, each core adds its part, in
-cycles that are left free between products, and the owner has the sum.
+PEs, as many (a group) as there are rows at a time, while the group before is worked on. Then the sums are added over
+the cores, beside the next round: those of a unit go up the ring from the core above its owner, each core adds its part,
+in cycles that are left free between products, and the owner has the sum.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def scatter_pass(p: Plan, layout: Layout, index: int, start: int, tiles: range, 
                 where = to + (some.start - tiles.start) * each + part * layout.units
                 state = _strip(p, layout, index, some, size, part, where, state, errors=errors, first=first)
                 first = False
-    assert state.pending is not None
+    if state.pending is None:
+        return start
     with p.account("collective"):
         return reduce(p, layout, state.pending, state.products, 1 << 40)
 
@@ -161,7 +162,7 @@ class _Strip:
             ready=self.main + self.period + self.m.fma_latency + 1,
             period=self.period,
             count=turns,
-            sums=tuple(self.rooms.sums + (self.state.sums + n) % 2 * self.layout.hand for n in range(2)),
+            sums=(self._sums(0), self._sums(1)),
             to=self.to,
             gate=self._gate(),
         )
@@ -215,26 +216,28 @@ class _Strip:
         factors = [(later * period, self._copies(room), some) for room, later, some in rooms]
         sums = list[Variant]()
         for turn in range(min(2, turns)):
-            room = self.rooms.sums + (self.state.sums + turn) % 2 * self.layout.hand
-            sums.append((turn * period, room, loop(-(-(turns - turn) // 2), 2 * period)))
+            sums.append((turn * period, self._sums(turn), loop(-(-(turns - turn) // 2), 2 * period)))
         chains.emit(self.p, at, loop(turns, period), weights, factors, sums, first=number == 0)
 
     def _window(self, room: int) -> int:
         return self.layout.window + room * (self.layout.window_words // 2)
+
+    def _sums(self, turn: int) -> int:
+        return self.rooms.sums + (self.state.sums + turn) % 2 * self.layout.hand
 
     def _copies(self, room: int) -> int:
         return self.rooms.copies + room * self.m.pe_rows * self.layout.samples
 
     def _prologue(self) -> None:
         """What the first round begins with; sets the cycle in which it does."""
-        state, far = self.state, self.state.products + (1 << 14)
+        state, far, added = self.state, self.state.products + (1 << 14), 0
         with self.p.account("collective"):
             if self.first and state.pending:
-                far = reduce(self.p, self.layout, state.pending, state.products, far) + (1 << 14)
+                added = reduce(self.p, self.layout, state.pending, state.products, far)
             ready = self._own(state.products) if self.first else state.free
             there = self._values(0, 0, 1, ready, far)
         there = max(there, self._weights(0, 0, 1, state.free, far))
-        self.main = max(there + 1, state.products + self.m.fma_latency + 1, far - (1 << 14))
+        self.main = max(there + 1, state.products + self.m.fma_latency + 1, added + 1)
 
     def _next(self, number: int, turn: int, count: int, start: int, end: int) -> None:
         """A group's values and weights, of turns turn .. turn + count - 1, while the group before is worked on."""

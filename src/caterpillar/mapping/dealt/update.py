@@ -1,4 +1,4 @@
-"""The update of a layer: a turn for each tile. Its hands come to MEM B, of all samples; then own values, group by group.
+"""The update of a layer: a turn for each tile. Its hands come to MEM B, for all samples; own values by groups.
 
 Products of dealt and own values add up to the weights' gradients in registers, sample after sample; then the group is
 updated. It is the same for layers cut by outputs (own errors, dealt activations) and by inputs (the other way round).
@@ -24,8 +24,8 @@ from caterpillar.mapping.tiled.ways import spacing
 
 
 class Rooms(NamedTuple):
-    """MEM B's regions: the hands of a tile that come before their turn, twice; those that come when it begins; own values
-    of two samples; a word on its way to the core SRAM; own units. early: hands that come before their turn."""
+    """MEM B's regions: the hands of a tile that come before their turn, twice; those that come when it begins; own
+    values of two samples; a word on its way to the core SRAM; own units. early: hands that come before their turn."""
 
     early_inputs: int
     inputs: int
@@ -42,7 +42,8 @@ def update_rooms(layout: Layout) -> Rooms:
     spare = layout.machine.pe_mem_b_bytes // WORD_BYTES - parts * layout.hand - sum(rest)
     early = max(0, min(parts, spare // layout.hand))
     sizes = (2 * early * layout.hand, (parts - early) * layout.hand, *rest)
-    return Rooms(*accumulate(sizes, initial=0), early)
+    first, inputs, outputs, leaving, own, words = accumulate(sizes, initial=0)
+    return Rooms(first, inputs, outputs, leaving, own, words, early)
 
 
 def update_pass(p: Plan, layout: Layout, index: int, start: int, tiles: range, places: range) -> int:
@@ -124,7 +125,7 @@ class _Update(Sweep):
         with self.p.account("collective"):
             there = self._come(range(self.rooms.early), 0, 1, self.start, self.start + (1 << 16))
         ahead = max(run.sample + part.shape.pace + self.outputs + 8 for part in self.parts for run in part.runs)
-        self.main = max(self.start + 4 + come, there + ahead - self.lead)
+        self.main = max(self.start + 4 + come, there + max(1, ahead - self.lead))
         for part in self.parts:
             for run in part.runs:
                 self._products(part, run)
@@ -196,7 +197,7 @@ class _Update(Sweep):
         place, lane = divmod(run.block.first, self.layout.lanes)
         return self.layout.values[owned] + place * self.batch, lane + run.first
 
-    def _factors(self, part: Part, run: Run, k: int) -> Iterator[tuple[int, int, Loop, list[Loop]]]:
+    def _factors(self, part: Part, run: Run, k: int) -> Iterator[tuple[int, int, Loop, list[Loop]]]:  # noqa: ARG002
         """(later by, word of MEM B, loop over turns, loops over samples) of position k's dealt values."""
         many, early = self.dealt.samples, self.rooms.early
         for first, count in ((0, early), (early, self.dealt.parts - early)):
