@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.counters import Counters
-from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, Machine
-from caterpillar.mapping import Schedule, place
+from caterpillar.mapping import Schedule
 from caterpillar.mapping.tiled import place_tiled
 from caterpillar.mapping.tiled.layout import WINDOW, Layout, first_at_once, make_layout
 from caterpillar.network import Network
@@ -25,20 +23,6 @@ from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
 
 LARGE = Network.mlp(784, 2500, 2000, 1500, 1000, 500, 10)
-MACHINES = st.builds(
-    Machine,
-    name=st.just("random"),
-    core_rows=st.integers(1, 2),
-    cores_per_row=st.integers(1, 3),
-    pe_rows=st.sampled_from([1, 2, 4]),
-    pe_cols=st.sampled_from([1, 2, 4]),
-    fma_latency=st.integers(2, 6),
-    pe_sram_word_bits=st.sampled_from([16, 32, 64]),
-    pe_registers=st.just(8),
-    pe_mem_b_bytes=st.just(2048),
-    ring_words_per_cycle=st.integers(1, 4),
-    core_sram_words_per_cycle=st.integers(1, 4),
-).filter(lambda machine: machine.pes_per_core > 1)
 
 
 def streaming(machine: Machine, network: Network, rule: Rule, share: float) -> Machine:

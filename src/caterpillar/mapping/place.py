@@ -9,6 +9,7 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.arrange import make_layouts
 from caterpillar.mapping.batches import place_batches
+from caterpillar.mapping.dealt import can_deal, fits_dealt, place_dealt
 from caterpillar.mapping.descent import first_tick, last_update, registers, steady_tick
 from caterpillar.mapping.isa import SOFTMAX_OUTPUTS, MicroProgram, accumulators, halves
 from caterpillar.mapping.layout import Layout
@@ -18,7 +19,7 @@ from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_s
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.sum_order import sum_order
-from caterpillar.mapping.tiled import TILED, place_tiled
+from caterpillar.mapping.tiled import TILED, fits_tiled, place_tiled
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
@@ -41,8 +42,8 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         return place_paper(program, machine)
     if program.batch > 1:
         found = place_batches(program, machine, rule_of(program))
-        tiled = isinstance(found, Infeasible) and rule_of(program) in TILED
-        return place_tiled(program, machine, rule_of(program)) if tiled else found
+        streams = isinstance(found, Infeasible) and rule_of(program) in TILED
+        return _streamed_batches(program, machine) if streams else found
     program = replace(program, rule=SINGLE.get(program.rule, program.rule))
     answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
     if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in (MEM_A, MEM_B, SRAM):
@@ -53,6 +54,26 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
 def rule_of(program: Program) -> str:
     """The rule's name without its batch."""
     return program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
+
+
+def _streamed_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """Batches whose weights come from the core SRAMs; values are dealt to the cores where that alone fits."""
+    network, rule = program.network, rule_of(program)
+    short, deals = place_tiled(program, machine, rule), rule == "mbgd" and can_deal(network)
+    if isinstance(short, Infeasible) and deals:
+        dealt = place_dealt(program, machine)
+        short = min(short, dealt, key=_share) if isinstance(dealt, Infeasible) else dealt
+    if isinstance(short, Schedule):
+        return short
+    smaller = range(program.batch - 2, 1, -2)
+    fits = (n for n in smaller if fits_tiled(network, machine, rule, n) or (deals and fits_dealt(network, machine, n)))
+    most = next(fits, 0)
+    return replace(short, hint=f"lower the batch to {most}, or {short.hint}") if most else short
+
+
+def _share(short: Infeasible) -> float:
+    """Of what there is, what is needed."""
+    return short.needs_bytes / max(1, short.has_bytes)
 
 
 def _rather(second: Schedule | Infeasible, first: Infeasible) -> Schedule | Infeasible:
