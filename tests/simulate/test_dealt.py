@@ -64,7 +64,7 @@ def test_on_random_machines_and_networks(
         reject()
     if isinstance(schedule, Infeasible):
         reject()
-    agree(schedule, 2, seed)
+    agree(schedule, mbgd(schedule.batch), 2, seed)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_where_weights_come_from_the_core_sram(sizes: tuple[int, ...], batch: in
     schedule = placed(network, holding(machine, network, batch, 0.4), batch)
     assert any(streamed(schedule))
     assert not all(streamed(schedule))
-    agree(schedule, 2, 3)
+    agree(schedule, mbgd(schedule.batch), 2, 3)
 
 
 def test_a_batch_beyond_both_memories_is_refused_with_what_would_fit() -> None:
@@ -99,4 +99,4 @@ def test_the_papers_large_network_and_batch_on_its_machine() -> None:
     cycles, counters = count(schedule, 50)
     assert cycles == schedule.steady.cycles
     assert sum(predict(schedule).phases(50).values(), start=Counters()) == counters
-    agree(schedule, 1, 5)
+    agree(schedule, mbgd(schedule.batch), 1, 5)
