@@ -58,11 +58,12 @@ class Rounds:
 
 
 def reduce(p: Plan, layout: Layout, rounds: Rounds, earliest: int, before: int) -> int:
-    """Add up the sums of all units, from cycle `earliest` of the first round on; returns when they are in MEM A.
+    """Add up the sums of all units, when they are ready, from cycle `earliest` on; returns when they are in MEM A.
 
     Raises NoRoom where that would be after `before`.
     """
-    end, time = earliest, max(0, min(rounds.period, before - earliest)) // layout.units
+    end = max(earliest, rounds.ready)
+    time = max(0, min(rounds.period, before - end)) // layout.units
     for number in range(layout.units):
         end = _Reduction(p, layout, rounds, number, before, time // (layout.machine.cores + 1)).emit(end)
     return end

@@ -58,13 +58,13 @@ def scatter_pass(p: Plan, layout: Layout, index: int, start: int, tiles: range, 
         (range(tiles.start, whole), layer.at_once),
         (range(max(whole, tiles.start), tiles.stop), layer.positions % layer.at_once),
     ]
-    state = _State(start, start, 0, 0, None)
+    state, steps = _State(start, start, 0, 0, None), dict[int, tuple[int, int]]()
     for part in range(layout.parts):
         first = True
         for some, size in kinds:
             if some:
                 where = to + (some.start - tiles.start) * each + part * layout.units
-                state = _strip(p, layout, index, some, size, part, where, state, errors=errors, first=first)
+                state = _strip(p, layout, index, some, size, part, where, state, steps, errors=errors, first=first)
                 first = False
     if state.pending is None:
         return start
@@ -81,15 +81,19 @@ def _strip(
     part: int,
     to: int,
     state: _State,
+    steps: dict[int, tuple[int, int]],
     *,
     errors: bool,
     first: bool,
 ) -> _State:
-    why, pad, idle = ScheduleError(), 1, 0
+    """steps: the pad and idle cycles that tiles of a size took in the sub-batch before, where the search begins."""
+    why, (pad, idle) = ScheduleError(), steps.get(size, (1, 0))
     for _ in range(ATTEMPTS):
         saved = p.save()
         try:
-            return _Strip(p, layout, index, tiles, size, part, to, state, errors, first, pad, idle).emit()
+            done = _Strip(p, layout, index, tiles, size, part, to, state, errors, first, pad, idle).emit()
+            steps[size] = pad, idle
+            return done
         except _LateError as late:
             p.restore(saved)
             why, idle = late, idle + idle // 4 + 16
@@ -180,13 +184,14 @@ class _Strip:
             raise _LateError(str(late)) from None
         end = self.main + turns * self.period
         last = self.main + (turns - 1) * self.period + self.starts[-1]
-        return _State(end, last, (self.state.room + turns * many) % 2, (self.state.sums + turns) % 2, mine.last)
+        room, sums = (self.state.room + turns * many) % 2, (self.state.sums + turns) % 2
+        return _State(end, last, room, sums, mine.last)
 
     def _reduce(self, rounds: Rounds | None, earliest: int, before: int) -> int:
         if rounds is None:
             return earliest
         try:
-            return reduce(self.p, self.layout, rounds, max(earliest, rounds.ready), before)
+            return reduce(self.p, self.layout, rounds, earliest, before)
         except NoRoom as late:
             raise _LateError(str(late)) from None
 
