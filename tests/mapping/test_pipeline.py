@@ -134,7 +134,7 @@ def test_words_that_are_wanted_together_do_not_overlap(sizes: list[int], pairs: 
     ("network", "machine", "utilization"),
     [
         (SMALL, PAPER_A, 0.958),
-        (LARGE, PAPER_B, 0.93),  # in 512 bytes of MEM B
+        (LARGE, PAPER_B, 0.94),  # in 512 bytes of MEM B
     ],
 )
 def test_the_papers_networks_on_its_machines(network: Network, machine: Machine, utilization: float) -> None:

@@ -27,7 +27,7 @@ WORTH = 1000  # gaps of less than one in so many cycles of a tick are left as th
 LAYOUTS = 2  # so many that fit are planned
 # Two layers share words if between their passes lie so many cycles, and some more a word: so long it takes at most, by
 # trial, to add up what one has left, or to bring what the other takes.
-ENOUGH = 400
+ENOUGH = 600
 
 
 def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
