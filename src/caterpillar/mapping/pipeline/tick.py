@@ -19,6 +19,7 @@ from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
 
 PATIENCE = 200  # so often room is widened
 SHORTLY = 16  # cycles
+MUCH = 64  # a tick is made longer by one part of so many where something finds no room in two of them
 
 
 def additions(layout: Layout, machine: Machine) -> dict[int, int]:
@@ -57,13 +58,14 @@ class Tick:
 def steady_tick(layout: Layout, machine: Machine, room: Room, *, patient: bool) -> Tick:
     """Room is widened until everything is there when it is needed; unless patient, passes do not wait but shortly."""
     for _ in range(PATIENCE):
+        attempt = _Tick(layout, machine, room)
         try:
-            program, late = _Tick(layout, machine, room).tick()
+            program, late = attempt.tick()
             return Tick(program=program, late=late, room=room)
-        except TooLate:
+        except TooLate as found:
             if not patient:
                 raise
-            room.before[1] = room.before.get(1, 0) + 32
+            room.before[attempt.serves] = room.before.get(attempt.serves, 0) + 1 + found.cycles // MUCH
         except _Widen as wish:
             if not (patient or wish.stream or wish.cycles <= SHORTLY):
                 raise TooLate(what="a pass", cycles=wish.cycles) from None
@@ -91,6 +93,7 @@ class _Tick:
         self._cycles = 0
         self._loaded: list[int] = []
         self._marks: list[tuple[int, int, str]] = []
+        self.serves = 1  # the layer whose pass needs what is being planned
 
     def tick(self) -> tuple[MicroProgram, bool]:
         """Passes first, then what goes on beside them and beside those of the next tick, in the order of its cycles."""
@@ -128,6 +131,7 @@ class _Tick:
     def _activations(self, steps: Collectives, index: int) -> None:
         """The activations of a hidden layer, and all cores' for the next one."""
         depth, made = self._layout.depth, self._made(index)
+        self.serves = index + 1
         done = steps.activations(index, made)
         self._span(f"activations {index}", made, done)
         self._free("sums", index, done)
@@ -140,7 +144,7 @@ class _Tick:
 
     def _errors(self, steps: Collectives, index: int) -> None:
         """What a hidden layer's pass has sent back, to the lanes that learn with it."""
-        made = self._made(index)
+        made, self.serves = self._made(index), index - 1
         own = steps.errors(index, made)
         self._free("carried", index, own)
         done = steps.spread(index - 1, max(own, self._freed("errors", index - 1)))
@@ -150,9 +154,11 @@ class _Tick:
     def _after_last(self, steps: Collectives, output: Output) -> None:
         """The last layer's output errors, and those that it has sent back."""
         depth, made = self._layout.depth, self._made(self._layout.depth)
+        self.serves = depth - 1
         done = steps.spread(depth - 1, max(made, self._freed("errors", depth - 1)))
         self._span(f"spread errors {depth - 1}", made, done)
         self._need(depth - 1, done)
+        self.serves = depth
         logits = output.logits(made)
         self._span(f"all-reduce {depth}", made, logits)
         self._free("sums", depth, logits)
