@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from caterpillar.checks import SpecError
 from caterpillar.network import Network
-from caterpillar.numerics import GemvOrder, Order, elementwise
+from caterpillar.numerics import GemvOrder, Order, Visits, elementwise
 from caterpillar.rules import cp, dfa, mbgd, sgd
 from caterpillar.train import initial_state, train
 from caterpillar.train.default_order import default_order
@@ -172,3 +172,31 @@ def test_orders_that_do_not_fit_are_refused(fields, message):
     order = Order(layers=(GemvOrder(**fields),), feedback=(None,))
     with pytest.raises(SpecError, match=message):
         train(program, problem(program.network, 3), train_settings(), test=problem(program.network, 3), order=order)
+
+
+def chained(network, starts, batch):
+    """Backward sums of a network's second layer as a chain over panels of two outputs; starts[k]: of sample k."""
+    outputs, inputs = network.outputs, network.layers[1].inputs
+    visits = Visits(
+        row=(0,) * inputs,
+        terms=(tuple(range(outputs)),),
+        sums=(tuple(j // 2 for j in range(outputs)),),
+        lanes=outputs // 2,
+        starts=(tuple(starts[k % len(starts)] for k in range(batch)),) * inputs,
+    )
+    layers = (GemvOrder(bounds=(0, inputs)), GemvOrder(bounds=(0, outputs), backward=visits))
+    return Order(layers=layers, feedback=(None, None))
+
+
+def test_chains_that_begin_where_they_are_told_for_each_sample():
+    network, how = Network.mlp(7, 9, 8), train_settings(epochs=1, numerics="fp16")
+    program, samples = mbgd(4)(network), problem(network, 8)
+    bounds = tuple(range(0, 9, 2))
+    weights = []
+    for first in range(4):
+        panels = GemvOrder(bounds=bounds, backward_first=(first,) * 9)
+        plain = Order(layers=(GemvOrder(bounds=(0, 9)), panels), feedback=(None, None))
+        weights.append(last(program, samples, how, order=chained(network, (first,), 4)).state.weights)
+        assert same(last(program, samples, how, order=plain).state, weights[-1])
+    mixed = last(program, samples, how, order=chained(network, (0, 2, 1, 3), 4)).state
+    assert not any(same(mixed, one) for one in weights)

@@ -10,6 +10,7 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.arrange import make_layouts
 from caterpillar.mapping.batches import place_batches
+from caterpillar.mapping.dealt import can_deal, fits_dealt, place_dealt
 from caterpillar.mapping.descent import first_tick, last_update, registers, steady_tick
 from caterpillar.mapping.isa import SOFTMAX_OUTPUTS, MicroProgram, accumulators, halves
 from caterpillar.mapping.layout import Layout
@@ -20,7 +21,7 @@ from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_s
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.sum_order import sum_order
-from caterpillar.mapping.tiled import TILED, place_tiled
+from caterpillar.mapping.tiled import TILED, fits_tiled, place_tiled
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
@@ -92,7 +93,7 @@ def _answer(
 def _streamed(program: Program, machine: Machine, short: Infeasible) -> Schedule | Infeasible:
     """With weights in core SRAM, where it helps against what does not fit."""
     if program.batch > 1:
-        return place_tiled(program, machine, rule_of(program)) if rule_of(program) in TILED else short
+        return _streamed_batches(program, machine) if rule_of(program) in TILED else short
     if program.rule in STREAMED and short.what in (MEM_A, MEM_B, SRAM):
         return _rather(place_streamed(program, machine), short)
     return short
@@ -101,6 +102,26 @@ def _streamed(program: Program, machine: Machine, short: Infeasible) -> Schedule
 def rule_of(program: Program) -> str:
     """The rule's name without its batch."""
     return program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
+
+
+def _streamed_batches(program: Program, machine: Machine) -> Schedule | Infeasible:
+    """Batches whose weights come from the core SRAMs; values are dealt to the cores where that alone fits."""
+    network, rule = program.network, rule_of(program)
+    short, deals = place_tiled(program, machine, rule), rule == "mbgd" and can_deal(network)
+    if isinstance(short, Infeasible) and deals:
+        dealt = place_dealt(program, machine)
+        short = min(short, dealt, key=_share) if isinstance(dealt, Infeasible) else dealt
+    if isinstance(short, Schedule):
+        return short
+    smaller = range(program.batch - 2, 1, -2)
+    fits = (n for n in smaller if fits_tiled(network, machine, rule, n) or (deals and fits_dealt(network, machine, n)))
+    most = next(fits, 0)
+    return replace(short, hint=f"lower the batch to {most}, or {short.hint}") if most else short
+
+
+def _share(short: Infeasible) -> float:
+    """Of what there is, what is needed."""
+    return short.needs_bytes / max(1, short.has_bytes)
 
 
 def _rather(second: Schedule | Infeasible, first: Infeasible) -> Schedule | Infeasible:

@@ -19,6 +19,9 @@ class Visits:
     Sum k adds its terms (inputs for a forward sum, outputs for a backward one) as terms[row[k]] lists them, one FMA
     each from +0, into the partial sums that sums[row[k]] lists beside them, below lanes * blocks. The `lanes` partial
     sums of each block are combined by `combine`, then those of the blocks by "tree".
+
+    starts: of one block, combined by "chain", the partial sum with which the chain of sum k begins for sample s of a
+    batch: starts[k][s]. It goes on upwards, wrapping round to 0. Empty: with partial sum 0.
     """
 
     row: tuple[int, ...]
@@ -27,6 +30,7 @@ class Visits:
     lanes: int = 1
     combine: Combine = "chain"
     blocks: int = 1
+    starts: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

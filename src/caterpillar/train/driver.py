@@ -95,7 +95,7 @@ def direct_step(ar, T, F, W, layer, output_layer, k, count, panel, thread, tick)
         h, d, e = (activation_at(T, layer, k, s), error_at(T, layer, k, s), error_at(T, output_layer, k, s))
         if T[c.ORDERED]:
             order, room = T[row + c.FEEDBACK_ORDER], sums + T[row + c.PAD]
-            ordered_backward(ar, T, F, W, order, first, last, T[row + c.FEEDBACK], stride, e, sums, room)
+            ordered_backward(ar, T, F, W, order, s, first, last, T[row + c.FEEDBACK], stride, e, sums, room)
         else:
             found = list_rows(ar, T, rows, F, h, first, last, T[c.CODE] == RELU and T[c.SKIP])
             backward_rows(ar, T, F, W, rows, found, T[row + c.FEEDBACK], width, stride, e, sums)

@@ -301,15 +301,18 @@ def _order_words(gemv: GemvOrder, inputs: int) -> list[int]:
 
 
 def _visit_words(visits: Visits | None) -> list[int]:
-    """Partial sums of a block, blocks, whether they are halved, sums; then where each sum's terms are and how many.
+    """Partial sums of a block, blocks, how they are combined, sums; where chains' starts are (0: none), and of how many
+    samples; then where each sum's terms are and how many.
 
     A term is two words: what it is, and its partial sum. Places count from the first of these words.
     """
     if visits is None:
         return []
     head = [visits.lanes, visits.blocks, COMBINES.index(visits.combine), len(visits.row)]
+    first = [lane for samples in visits.starts for lane in samples]
+    head += [len(head) + 2 + 2 * len(visits.row), len(visits.starts[0])] if first else [0, 0]
     starts: list[int] = []
-    body: list[int] = []
+    body = first
     for terms, sums in zip(visits.terms, visits.sums, strict=True):
         starts.append(len(head) + 2 * len(visits.row) + len(body))
         body += [word for pair in zip(terms, sums, strict=True) for word in pair]

@@ -87,7 +87,7 @@ def _backward(ar, T, F, W, step, panel, thread, tick, first, last, count, fused)
     if T[c.ORDERED]:
         order = T[row + (c.FEEDBACK_ORDER if feedback else c.WEIGHT_ORDER)]
         for s in range(count):
-            ordered_backward(ar, T, F, W, order, first, last, base, stride, T[rows + s], T[outs + s], T[c.SCRATCH])
+            ordered_backward(ar, T, F, W, order, s, first, last, base, stride, T[rows + s], T[outs + s], T[c.SCRATCH])
     elif T[c.BATCH] > 1:
         batch_backward(ar, T, F, W, rows, outs, count, base, width, stride, first, last)
     else:
@@ -142,7 +142,7 @@ def _forward(ar, T, F, W, step, panel, thread, tick, first, last, count):
     if T[c.ORDERED]:
         order = T[row + c.WEIGHT_ORDER]
         for s in range(count):
-            ordered_forward(ar, T, F, W, order, last, base, stride, T[rows + s], T[outs + s], T[c.SCRATCH])
+            ordered_forward(ar, T, F, W, order, s, last, base, stride, T[rows + s], T[outs + s], T[c.SCRATCH])
     elif T[c.BATCH] > 1:
         batch_forward(ar, T, F, W, rows, outs, count, base, width, stride, first, last)
     else:

@@ -101,15 +101,21 @@ def _block_sums(ar, T, F, W, order, inputs, base, stride, h, sums):
 
 
 @njit(nogil=True)
-def _visited(ar, T, F, W, visits, index, base, along, x, sums):
-    """The sum with this index, of x_n W[base + n along] over its terms n."""
+def _visited(ar, T, F, W, visits, index, sample, base, along, x, sums):
+    """The sum with this index, of x_n W[base + n along] over its terms n, for a sample of the batch."""
     lanes, blocks, tree = T[visits], T[visits + 1], T[visits + 2]
     for k in range(lanes * blocks):
         F[sums + 16 * k] = 0
-    first = visits + T[visits + 4 + 2 * index]
-    for term in range(T[visits + 5 + 2 * index]):
+    first = visits + T[visits + 6 + 2 * index]
+    for term in range(T[visits + 7 + 2 * index]):
         n, at = T[first + 2 * term], sums + 16 * T[first + 2 * term + 1]
         F[at] = fma(ar, F[x + n], load_weight(ar, W, base + n * along), F[at])
+    if T[visits + 4]:
+        lane = T[visits + T[visits + 4] + index * T[visits + 5] + sample]
+        total = F[sums + 16 * lane]
+        for n in range(1, lanes):
+            total = add(ar, total, F[sums + 16 * ((lane + n) % lanes)])
+        return total
     for block in range(blocks):
         _combine(ar, F, sums + 16 * block * lanes, lanes, tree)
         F[sums + 16 * block] = F[sums + 16 * block * lanes]
@@ -118,14 +124,14 @@ def _visited(ar, T, F, W, visits, index, base, along, x, sums):
 
 
 @njit(nogil=True)
-def ordered_forward(ar, T, F, W, order, inputs, base, stride, h, a, sums):
-    """F[a + j] = sum over i of h_i W_ij, for all outputs; sixteen outputs of a panel at a time."""
+def ordered_forward(ar, T, F, W, order, sample, inputs, base, stride, h, a, sums):
+    """F[a + j] = sum over i of h_i W_ij, for all outputs; sixteen outputs of a panel at once. sample: of the batch."""
     keep_apart()
     panels = T[order + 4]
     if T[order + c.FORWARD_VISITS]:
         visits = order + T[order + c.FORWARD_VISITS]
         for j in range(T[visits + 3]):
-            F[a + j] = _visited(ar, T, F, W, visits, j, base + j, stride, h, sums)
+            F[a + j] = _visited(ar, T, F, W, visits, j, sample, base + j, stride, h, sums)
         return
     for p in range(panels):
         last, first_input = (T[order + c.BOUNDS + p + 1], T[order + c.BOUNDS + panels + 1 + p])
@@ -139,7 +145,7 @@ def ordered_forward(ar, T, F, W, order, inputs, base, stride, h, a, sums):
 
 
 @njit(nogil=True)
-def ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sums):
+def ordered_backward(ar, T, F, W, order, sample, first, last, base, stride, d, part, sums):
     """F[part + i] = sum over j of d_j W_ij, for the inputs first .. last - 1."""
     keep_apart()
     lanes, tree, panels = T[order + 2], T[order + 3], T[order + 4]
@@ -148,7 +154,7 @@ def ordered_backward(ar, T, F, W, order, first, last, base, stride, d, part, sum
     if T[order + c.BACKWARD_VISITS]:
         visits = order + T[order + c.BACKWARD_VISITS]
         for i in range(first, last):
-            F[part + i] = _visited(ar, T, F, W, visits, i, base + i * stride, 1, d, sums)
+            F[part + i] = _visited(ar, T, F, W, visits, i, sample, base + i * stride, 1, d, sums)
         return
     for i in range(first, last):
         first_panel, total = T[order + c.BOUNDS + 2 * panels + 1 + i], number(ar, 0.0)

@@ -5,6 +5,7 @@ All times are those of a first round; rounds repeat it, so a place is free only 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -108,12 +109,15 @@ class Steps:
         return self.at(self.count - 1)
 
 
+Lock = tuple[str, int, tuple[Loop, ...]]  # a name, its first cycle, loops
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A Plan's state."""
 
-    busy: dict[str, NDArray[np.bool_]]
     instructions: tuple[Instruction, ...]
+    locks: tuple[Lock, ...]
     phases: tuple[Phase, ...]
     end: int
 
@@ -121,20 +125,24 @@ class Saved:
 class Plan(Builder):
     """Reserves units as a Builder does, and locks: names for what must not be disturbed for some cycles."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._locks: list[Lock] = []
+
     def free_from(self, needs: Sequence[Need], rounds: Rounds, earliest: int, *, before: int | None = None) -> int:
         """The first time, from earliest on, at which all needs are free in every round. Raises NoRoom."""
         return self.free_in(needs, rounds.loops, earliest, before=before)
 
     def free_in(self, needs: Sequence[Need], loops: Sequence[Loop], earliest: int, *, before: int | None = None) -> int:
         """The same in all rounds of nested loops."""
-        outer = Instruction("fma", 0, (), tuple(loops)).cycles()
-        wanted = [(unit, _all(outer, at, inner)) for unit, at, inner in needs]
-        if any(repeats(cycles) for _, cycles in wanted):
+        wanted = [_Wanted(unit, at, (*loops, *inner)) for unit, at, inner in needs]
+        if any(one.repeats for one in wanted):
             raise NoRoom("the next round comes too early")
         last = earliest + HORIZON if before is None else before
-        ports, time, window = _ports(wanted), earliest, 4
+        both = _both_ports(wanted)
+        time, window = max(earliest, *(-one.at for one in wanted)), 4
         while time < last:
-            free = self._free_at(ports, np.arange(time, min(time + window, last)))
+            free = self._free_at(wanted, both, time, min(window, last - time))
             if free.any():
                 return time + int(free.argmax())
             time, window = time + window, min(4 * window, WINDOW)
@@ -143,10 +151,9 @@ class Plan(Builder):
     def place(self, needs: Sequence[Need], loops: Sequence[Loop], earliest: int, *, before: int | None = None) -> int:
         """free_in, and all locks among the needs are taken."""
         at = self.free_in(needs, loops, earliest, before=before)
-        outer = Instruction("fma", 0, (), tuple(loops)).cycles()
         for name, when, inner in needs:
             if name not in UNITS and name != "mem_b":
-                self._take(name, _all(outer, at + when, inner))
+                self._take(name, at + when, (*loops, *inner))
         return at
 
     def lock(self, name: str, start: int, cycles: int, rounds: Rounds) -> None:
@@ -155,17 +162,22 @@ class Plan(Builder):
 
     def lock_loop(self, name: str, start: int, rounds: Rounds, inner: Sequence[Loop]) -> None:
         """Take a lock for the cycles of inner loops."""
-        self._take(name, _all(Instruction("fma", start, (), tuple(rounds.loops)).cycles(), 0, inner))
+        self._take(name, start, (*rounds.loops, *inner))
 
     def save(self) -> Saved:
         """What restore needs."""
-        busy = {name: cycles.copy() for name, cycles in self._busy.items()}
-        return Saved(busy, tuple(self._instructions), tuple(self._phases), self._end)
+        return Saved(tuple(self._instructions), tuple(self._locks), tuple(self._phases), self._end)
 
     def restore(self, saved: Saved) -> None:
-        """Forget what was issued since save."""
-        self._busy, self._end = {name: cycles.copy() for name, cycles in saved.busy.items()}, saved.end
-        self._instructions, self._phases = list(saved.instructions), list(saved.phases)
+        """Back to a state: what was issued since is forgotten, and what was forgotten since is issued again."""
+        for mine, theirs in ((self._instructions, saved.instructions), (self._locks, saved.locks)):
+            shared = bisect_left(range(min(len(mine), len(theirs))), True, key=lambda i: mine[i] is not theirs[i])
+            for some, busy in ((mine[shared:], False), (theirs[shared:], True)):
+                for one in some:
+                    name, start, loops = (one.unit, one.start, one.loops) if isinstance(one, Instruction) else one
+                    self._cells(name, start, loops, 1)[...] = busy
+        self._instructions, self._locks = list(saved.instructions), list(saved.locks)
+        self._phases, self._end = list(saved.phases), saved.end
 
     def steps(self, at: int, loops: Sequence[Loop], first: int, count: int, width: int, c: int, **fields: int) -> None:
         """Multiply-adds of a run of steps into fields["fma_to"]; step 0 of a block adds to c in place of it."""
@@ -211,46 +223,72 @@ class Plan(Builder):
         for later, outer, further in rounds.split(**steps):
             self.memory_b(op, start + later, [*outer, *inner], address + further, slot, mode=mode, offset=offset)
 
-    def _free_at(
-        self, wanted: list[tuple[str, NDArray[np.int64], bool]], times: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Whether all that is wanted is free, for each time."""
-        free = np.ones(len(times), np.bool_)
-        for unit, cycles, both in wanted:
-            if unit != "mem_b":
-                free &= self._unit_free(unit, cycles, times)
+    def _free_at(self, wanted: list[_Wanted], both: list[bool], time: int, window: int) -> NDArray[np.bool_]:
+        """Whether all that is wanted is free, for each time from `time` on."""
+        busy = np.zeros(window, np.bool_)
+        for one, two in zip(wanted, both, strict=True):
+            if one.unit != "mem_b":
+                busy |= self._unit_busy(one.unit, one, time, window)
             else:
-                one, other = (self._unit_free(port, cycles, times) for port in PORTS)
-                free &= one & other if both else one | other
-            if not free.any():
+                first, other = (self._unit_busy(port, one, time, window) for port in PORTS)
+                busy |= first | other if two else first & other
+            if busy.all():
                 break
-        return free
+        return np.logical_not(busy)
 
-    def _unit_free(self, name: str, cycles: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _unit_busy(self, name: str, one: _Wanted, time: int, window: int) -> NDArray[np.bool_]:
         if name not in self._busy:
-            return np.ones(len(times), np.bool_)
-        wanted = cycles[:, None] + times
-        missing = int(wanted.max()) + 1 - len(self._busy[name])
-        if missing > 0:
-            self._busy[name] = np.concatenate([self._busy[name], np.zeros(missing, np.bool_)])
-        return np.logical_not(np.any(self._busy[name][wanted], axis=0))
+            return np.zeros(window, np.bool_)
+        cells = self._cells(name, one.at + time, one.loops, window)
+        return np.logical_or.reduce(cells, axis=tuple(range(cells.ndim - 1)))
 
-    def _take(self, name: str, cycles: NDArray[np.int64]) -> None:
+    def _cells(self, name: str, start: int, loops: Sequence[Loop], window: int) -> NDArray[np.bool_]:
+        """A view of what is taken in all rounds, and in a window after each: a dimension a loop, then the window."""
+        end = start + window + sum((one.count - 1) * one.period for one in loops)
+        busy = self._busy[name]
+        if end > len(busy):
+            self._busy[name] = busy = np.concatenate([busy, np.zeros(max(len(busy), end - len(busy)), np.bool_)])
+        shape, strides = (*(one.count for one in loops), window), (*(one.period for one in loops), 1)
+        return np.ndarray(shape, np.bool_, busy, start, strides)
+
+    def _take(self, name: str, start: int, loops: tuple[Loop, ...]) -> None:
         self._busy.setdefault(name, np.zeros(1024, np.bool_))
-        try:
-            self._reserve(name, cycles)
-        except ScheduleError as taken:
-            raise NoRoom(str(taken)) from None
+        cells = self._cells(name, start, loops, 1)
+        if cells.any() or _Wanted(name, start, loops).repeats:
+            raise NoRoom(f"{name} is taken after cycle {start}")
+        cells[...] = True
+        self._locks.append((name, start, loops))
 
 
-def _all(outer: NDArray[np.int64], at: int, inner: Sequence[Loop]) -> NDArray[np.int64]:
-    return (outer[:, None] + Instruction("fma", at, (), tuple(inner)).cycles()[None, :]).ravel()
+class _Wanted:
+    """A unit in a cycle, relative to the time sought, and in all rounds of loops."""
+
+    def __init__(self, unit: str, at: int, loops: tuple[Loop, ...]) -> None:
+        self.unit, self.at = unit, at
+        self.loops = tuple(one for one in loops if one.count != 1)
+
+    @property
+    def cycles(self) -> NDArray[np.int64]:
+        """All of them."""
+        return Instruction("fma", self.at, (), self.loops).cycles()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a cycle is there twice."""
+        reach = 0
+        for one in sorted(self.loops, key=lambda one: one.period):
+            if one.period <= reach or one.period == 0:
+                return repeats(self.cycles)
+            reach += (one.count - 1) * one.period
+        return False
 
 
-def _ports(wanted: list[tuple[str, NDArray[np.int64]]]) -> list[tuple[str, NDArray[np.int64], bool]]:
-    """Whether MEM B must have both ports free, too: two accesses in one cycle take both."""
-    found, shared = list[tuple[str, NDArray[np.int64], bool]](), list[NDArray[np.int64]]()
-    for unit, cycles in wanted:
-        found.append((unit, cycles, unit == "mem_b" and any(np.isin(cycles, other).any() for other in shared)))
-        shared += [cycles] if unit == "mem_b" else []
+def _both_ports(wanted: list[_Wanted]) -> list[bool]:
+    """Whether MEM B must have both ports free: two accesses in one cycle take both."""
+    found, shared = list[bool](), list[NDArray[np.int64]]()
+    several = sum(one.unit == "mem_b" for one in wanted) > 1
+    for one in wanted:
+        mine = one.unit == "mem_b" and several
+        found.append(mine and any(np.isin(one.cycles, other).any() for other in shared))
+        shared += [one.cycles] if mine else []
     return found

@@ -132,9 +132,8 @@ class Sweep(Streams, Rotation):
 
     def _gradient(self, part: Part, run: Run, o: int, k: int, at: int, outer: list[Loop]) -> None:
         p, sum_ = self.p, REGISTER + o * part.shape.positions + k
-        samples, stride = self._samples(run)
-        for room, later, turns in self._parities(0, self.turns):
-            p.memory_b(READ, at + later - 1, [turns, outer[1], *samples], self._input(part, room) + k * stride, INPUT)
+        for later, word, turns, samples in self._factors(part, run, k):
+            p.memory_b(READ, at + later - 1, [turns, outer[1], *samples], word, INPUT)
         each = {"fma_a": INPUT, "fma_b": ERROR, "fma_to": sum_}
         p.issue("fma", at, outer, fma_c=ZERO, **each)
         others = loop(self.batch - 1, run.sample)

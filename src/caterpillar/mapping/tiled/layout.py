@@ -303,7 +303,7 @@ def last_layout(
 ) -> LastLayout:
     """The last layer as `batches` works it off: weights and gradient in MEM A, errors in place of activations."""
     layer, lanes = network.layers[-1], machine.pes_per_core
-    padded = up(layer.outputs, max(machine.pe_rows, accumulators(machine) // 2))
+    padded = last_padded(network, machine)
     beats = padded // machine.pe_rows
     placed = LastLayer(
         inputs=layer.inputs,
@@ -333,6 +333,11 @@ def last_layout(
         mem_a_words=0,
         mem_b_words=0,
     )
+
+
+def last_padded(network: Network, machine: Machine) -> int:
+    """Words that a lane keeps for an input of the last layer."""
+    return up(network.outputs, max(machine.pe_rows, accumulators(machine) // 2))
 
 
 def _fill(sizes: list[int], room: int) -> list[bool]:

@@ -33,13 +33,16 @@ def place_tiled(program: Program, machine: Machine, rule: str) -> Schedule | Inf
         except NoRoom as late:
             why = late
     if short and not fitting:
-        smaller = range(program.batch - 2, 1, -2)
-        most = next((batch for batch in smaller if _layouts(program.network, machine, rule, batch)[0]), 0)
-        return replace(short, hint=f"lower the batch to {most}, or {short.hint}") if most else short
+        return short
     raise UsageError(
         f"{program.rule_and_batch} on machine {machine.name}: no plan in which all words come in time ({why}); raise "
         "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_sram_bytes"
     )
+
+
+def fits_tiled(network: Network, machine: Machine, rule: str, batch: int) -> bool:
+    """Whether the memories hold all for a batch."""
+    return bool(_layouts(network, machine, rule, batch)[0])
 
 
 def _layouts(network: Network, machine: Machine, rule: str, batch: int) -> tuple[list[Layout], Infeasible | None]:

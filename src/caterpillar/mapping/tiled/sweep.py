@@ -76,9 +76,12 @@ class Part:
     cycles: int
 
 
-def parts(blocks: tuple[Block, ...], shapes: list[tuple[int, Shape]], batch: int, pause: int) -> tuple[Part, ...]:
-    """The parts of a turn, one after the other. pause: cycles of a group in which the FMA is not wanted."""
-    found, at, tile = list[Part](), 0, 0
+def parts(
+    blocks: tuple[Block, ...], shapes: list[tuple[int, Shape]], batch: int, pause: int, start: int = 0
+) -> tuple[Part, ...]:
+    """The parts of a turn, one after the other, from cycle `start` of it on. pause: cycles of a group in which the FMA
+    is not wanted."""
+    found, at, tile = list[Part](), start, 0
     for first, kind in shapes:
         runs, start = list[Run](), at
         for run in _runs(blocks, kind.outputs):

@@ -63,6 +63,12 @@ class Turns:
         outer = loop(self.layout.parts, many * run.sample, address=self.layout.slots)
         return [outer, loop(many, run.sample, address=1)], many
 
+    def _factors(self, part: Part, run: Run, k: int) -> Iterator[tuple[int, int, Loop, list[Loop]]]:
+        """(later by, word of MEM B, loop over turns, loops over samples) of position k's inputs."""
+        samples, stride = self._samples(run)
+        for room, later, turns in self._parities(0, self.turns):
+            yield later, self._input(part, room) + k * stride, turns, samples
+
     def _input(self, part: Part, room: int) -> int:
         """Where a part's inputs begin in MEM B."""
         if not self.ring:
