@@ -10,6 +10,7 @@ from caterpillar.mapping.paper.batches.place import RULES as BATCHED
 from caterpillar.mapping.paper.continuous import place_continuous
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
+from caterpillar.mapping.paper.streamed import place_streamed
 from caterpillar.mapping.paper.tick import sample_tick
 from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
@@ -41,6 +42,10 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         return place_batches(program, machine, name)
     layout = make_layout(program.network, machine)
     short = _too_small(layout, machine)
+    if short and short.what in (MEM_A, MEM_B):
+        streamed = place_streamed(program, machine)
+        worse = isinstance(streamed, Infeasible) and streamed.what == short.what
+        return short if worse and streamed.needs_bytes >= short.needs_bytes else streamed
     if short:
         return short
     return Schedule(

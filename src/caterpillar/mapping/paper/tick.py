@@ -36,7 +36,7 @@ def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
     ready = 0
     for index in range(1, depth + 1):
         ready = _forward(b, layout, m, index, ready)
-    ready = _output_errors(b, layout, m, ready)
+    ready = output_errors(b, layout, m, ready)
     for index in range(depth, 1, -1):
         with b.phase(f"backward {index}, update {index}", BACKWARD_UPDATE):
             ready = backward_update(b, layout, m, index, ready)
@@ -85,7 +85,7 @@ def start_softmax(b: Builder, layout: PaperLayout, m: Machine, ready: int, *, sa
     return ready + beats + 2, ready + beats + 1 + softmax_cycles(m, outputs)
 
 
-def _output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> int:
+def output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> int:
     """Logits to the softmax unit of every core, its errors to all PEs, of which a core keeps those of its panel."""
     outputs, sums, cores = layout.layers[-1].outputs, layout.layers[-1].sums, m.cores
     beats = -(-outputs // layout.rows)

@@ -1,0 +1,109 @@
+"""A sample's tick where weights stream: forward through all layers, softmax, then backward and update."""
+
+from __future__ import annotations
+
+from caterpillar.machine import Machine
+from caterpillar.mapping.builder import READ, WRITE, Builder, loop
+from caterpillar.mapping.isa import (
+    BACKWARD_UPDATE,
+    COLLECTIVE,
+    COLUMN,
+    DIAGONAL,
+    DOWN,
+    FORWARD,
+    FROM_DOWN,
+    FROM_PE,
+    LATCH,
+    ROW,
+    TO_SRAM,
+    UPDATE,
+    MicroProgram,
+    beat_cycles,
+    sram_beat_cycles,
+)
+from caterpillar.mapping.paper.forward import all_gather, reduce_columns
+from caterpillar.mapping.paper.scatter import reduce_scatter
+from caterpillar.mapping.paper.streamed.layout import StreamedLayout
+from caterpillar.mapping.paper.streamed.passes import products, update
+from caterpillar.mapping.paper.tick import output_errors
+
+
+def streamed_tick(layout: StreamedLayout, m: Machine) -> MicroProgram:
+    """The micro-program of a sample; the next begins when it has ended."""
+    b, depth, ready = Builder(), len(layout.layers), 0
+    for index in range(1, depth + 1):
+        ready = _forward(b, layout, m, index, ready)
+    ready = output_errors(b, layout, m, ready)
+    for index in range(depth, 1, -1):
+        ready = _backward(b, layout, m, index, ready)
+    with b.phase("update 1", UPDATE):
+        positions = layout.layers[0].positions
+        ready = update(b, layout, m, 1, ready, inputs=0, first=0, positions=positions, back=False)
+    return b.program(ready)
+
+
+def _forward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: int) -> int:
+    """One layer; returns when a core has its own outputs, or all the logits."""
+    ready = _gather(b, layout, m, index, ready)
+    with b.phase(f"forward {index}", FORWARD):
+        ready = products(b, layout, m, index, ready, inputs=layout.inputs_at if index > 1 else 0)
+    with b.phase(f"reduce {index}", COLLECTIVE):
+        ready = reduce_columns(b, layout, m, index, ready)
+    with b.phase(f"all-gather {index}", COLLECTIVE):
+        if index == len(layout.layers):
+            return all_gather(b, layout, m, index, ready)
+        return _transpose(b, layout, index, ready)
+
+
+def _transpose(b: Builder, layout: StreamedLayout, index: int, start: int) -> int:
+    """A core's own outputs through the diagonal to where inputs of the next layer belong; returns when all are there."""
+    sums, rows = layout.layers[index - 1].sums, layout.rows
+    for group in range(layout.words(sums)):
+        at, count = start + group * rows, min(rows, sums - group * rows)
+        b.memory_b(READ, at, [], layout.reduced + group, LATCH + 2)
+        b.issue("column_bus", at + 1, [loop(count, 1, column_row=1)], column_row=0, column_slot=LATCH + 2)
+        fields = {"row_from": FROM_PE, "row_column": DIAGONAL, "row_slot": COLUMN}
+        b.issue("row_bus", at + 2, [loop(count, 1, row_to=1)], **fields, row_to=0)
+        b.memory_b(WRITE, at + 2 + count, [], layout.own[index] + group, ROW)
+    return start + sums + 4
+
+
+def _gather(b: Builder, layout: StreamedLayout, m: Machine, index: int, start: int) -> int:
+    """All inputs of a layer after the first, once round the ring, to core SRAM; returns when it is free again."""
+    if index == 1:
+        return start
+    beats, rows, to = layout.layers[index - 1].chunk, layout.rows, layout.inputs_at
+    pace = max(beat_cycles(m), sram_beat_cycles(m))
+    own, period = start + 1, beats * pace
+    with b.phase(f"all-gather {index - 1}", COLLECTIVE):
+        words = [loop(layout.words(beats), rows * pace, address=1)]
+        b.memory_b(READ, start, words, layout.own[index - 1], LATCH + 2)
+        for column in range(min(rows, beats)):
+            each = [loop(len(range(column, beats, rows)), rows * pace, row_address=rows)]
+            fields = {"row_from": FROM_PE, "row_column": column, "row_slot": LATCH + 2, "row_to": TO_SRAM}
+            send = DOWN if m.cores > 1 else 0
+            at = own + column * pace
+            b.issue("row_bus", at, each, **fields, row_send=send, row_address=to + column)
+        each = loop(beats, pace, row_address=1)
+        fields = {"row_from": FROM_DOWN, "row_to": TO_SRAM}
+        passed = [loop(m.cores - 2, period, row_address=beats), each]
+        b.issue("row_bus", own + period, passed, **fields, row_send=DOWN, row_address=to + beats)
+        if m.cores > 1:
+            last = (m.cores - 1) * beats
+            b.issue("row_bus", own + last * pace, [each], **fields, row_address=to + last)
+    return own + (m.cores * beats - 1) * pace + sram_beat_cycles(m)
+
+
+def _backward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: int) -> int:
+    """One layer after the first: its inputs gathered once more, then some chunks at a time, the farthest first."""
+    ready = _gather(b, layout, m, index, ready)
+    chunk, end = layout.layers[index - 1].chunk, m.cores
+    while end:
+        begin = max(0, end - layout.part)
+        which = {"first": begin * chunk, "positions": (end - begin) * chunk}
+        with b.phase(f"backward {index}, update {index}", BACKWARD_UPDATE):
+            ready = update(b, layout, m, index, ready, inputs=layout.inputs_at, **which, back=True)
+        with b.phase(f"reduce-scatter {index}", COLLECTIVE):
+            ready = reduce_scatter(b, layout, m, index, ready, part=(begin, end))
+        end = begin
+    return ready
