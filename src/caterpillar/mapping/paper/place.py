@@ -8,16 +8,18 @@ from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batches import place_batches
 from caterpillar.mapping.paper.batches.place import RULES as BATCHED
 from caterpillar.mapping.paper.continuous import place_continuous
+from caterpillar.mapping.paper.feedback import FeedbackLayout, direct_order, feedback_layout, feedback_tick
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
 from caterpillar.mapping.paper.streamed import place_streamed
 from caterpillar.mapping.paper.tick import sample_tick
 from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
+from caterpillar.mapping.split import back_unit
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
-RULES = ("sgd", "mbgd", "cp")
+RULES = ("sgd", "mbgd", "fa", "dfa", "cp")
 
 
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -40,9 +42,12 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         return place_continuous(program, machine)
     if program.batch > 1:
         return place_batches(program, machine, name)
-    layout = make_layout(program.network, machine)
+    if program.rule in ("fa", "dfa"):
+        layout = feedback_layout(program.network, machine, direct=program.rule == "dfa")
+    else:
+        layout = make_layout(program.network, machine, back_unit(machine))
     short = _too_small(layout, machine)
-    if short and short.what in (MEM_A, MEM_B):
+    if short and short.what in (MEM_A, MEM_B) and program.rule != "fa":
         streamed = place_streamed(program, machine)
         worse = isinstance(streamed, Infeasible) and streamed.what == short.what
         return short if worse and streamed.needs_bytes >= short.needs_bytes else streamed
@@ -55,7 +60,7 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="paper",
         layout=layout,
         order=_order(layout, machine),
-        steady=sample_tick(layout, machine),
+        steady=feedback_tick(layout, machine) if isinstance(layout, FeedbackLayout) else sample_tick(layout, machine),
         sample_beats=layout.layers[0].positions,
         sram_beats=layout.sram_beats,
         macs_per_sample=program.macs_per_sample,
@@ -106,4 +111,8 @@ def _order(layout: PaperLayout, machine: Machine) -> Order:
             )
         )
         before = bounds
-    return Order(layers=tuple(orders), feedback=(None,) * len(orders))
+    fixed: list[GemvOrder | None] = [None] * len(orders)
+    for number, matrix in enumerate(layout.fixed if isinstance(layout, FeedbackLayout) else ()):
+        if matrix:
+            fixed[number] = direct_order(matrix, machine) if layout.direct else orders[number]
+    return Order(layers=tuple(orders), feedback=tuple(fixed))

@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 
 from caterpillar.machine import Machine
+from caterpillar.mapping.paper.feedback import fixed_places, turned_layers
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, up
 from caterpillar.mapping.schedule import Places
 from caterpillar.network import Network
@@ -70,12 +71,19 @@ class StreamedLayout(PaperLayout):
     """Core SRAM has, by first beat, a sample's inputs at 0, weights, and at inputs_at the gathered inputs of the layer
     that is worked on. A core keeps its own inputs of layer l in MEM B, at own[l - 1]. sums has partial sums of the errors
     of `part` chunks. input_word: of a position's input. updated: of updated weights on their way to core SRAM.
+    fixed, kept: as FeedbackLayout's, for direct feedback; all None and 0 without.
     """
 
     inputs_at: int
     part: int
     input_word: int
     updated: int
+    fixed: tuple[PaperLayer | None, ...]
+    kept: tuple[int, ...]
+
+    def feedback_places(self, index: int) -> Places:
+        """MEM A's words of B_index, turned."""
+        return fixed_places(self.fixed[index - 1], self.cores, self.rows, direct=True)
 
     def layer(self, index: int) -> StreamedLayer:
         """Layer `index`, from 1."""
@@ -119,8 +127,11 @@ class StreamedLayout(PaperLayout):
         return total
 
 
-def make_layout(network: Network, machine: Machine) -> StreamedLayout:
-    """The placement of a network of at least two layers; it may exceed the memories."""
+def make_layout(network: Network, machine: Machine, *, direct: bool) -> StreamedLayout:
+    """The placement of a network of at least two layers; it may exceed the memories.
+
+    direct: with fixed matrices of direct feedback, first in MEM A.
+    """
     rows, cores = machine.pe_rows, machine.cores
     layers: list[StreamedLayer] = []
     for layer in network.layers:
@@ -143,12 +154,13 @@ def make_layout(network: Network, machine: Machine) -> StreamedLayout:
             missing=0,
         )
         layers.append(one)
-    return _with_memories(_with_weights(layers, machine), machine)
+    fixed, address = turned_layers(layers, machine, 0) if direct else ((None,) * len(layers), 0)
+    return _with_memories(_with_weights(layers, machine, address), machine, fixed)
 
 
-def _with_weights(layers: list[StreamedLayer], machine: Machine) -> tuple[StreamedLayer, ...]:
-    """Fill MEM A: small layers that a few words hold whole, then what hides beside streamed weights, then any."""
-    rows, room = machine.pe_rows, machine.pe_sram_words
+def _with_weights(layers: list[StreamedLayer], machine: Machine, address: int) -> tuple[StreamedLayer, ...]:
+    """Fill MEM A from `address` on: with the last layer, then with what hides beside streamed weights, then with any."""
+    rows, room = machine.pe_rows, machine.pe_sram_words - address
     kept = [0] * len(layers)
 
     def fill(number: int, most: int) -> None:
@@ -167,7 +179,7 @@ def _with_weights(layers: list[StreamedLayer], machine: Machine) -> tuple[Stream
     for number in by_size:
         fill(number, layers[number].sums)
     found: list[StreamedLayer] = []
-    address, beat = 0, layers[0].positions
+    beat = layers[0].positions
     for layer, resident in zip(layers, kept, strict=True):
         streamed = layer.sums - resident
         missing = (layer.sums * rows - layer.panel) if streamed > resident else 0
@@ -178,7 +190,9 @@ def _with_weights(layers: list[StreamedLayer], machine: Machine) -> tuple[Stream
     return tuple(found)
 
 
-def _with_memories(layers: tuple[StreamedLayer, ...], machine: Machine) -> StreamedLayout:
+def _with_memories(
+    layers: tuple[StreamedLayer, ...], machine: Machine, fixed: tuple[PaperLayer | None, ...]
+) -> StreamedLayout:
     word, rows, cores = 0, machine.pe_rows, machine.cores
 
     def take(words: int) -> int:
@@ -190,6 +204,7 @@ def _with_memories(layers: tuple[StreamedLayer, ...], machine: Machine) -> Strea
         return -(-beats // rows)
 
     own = (0, *(take(groups(layer.chunk)) for layer in layers[1:]))
+    kept = tuple(take(groups(matrix.sums)) if matrix else 0 for matrix in fixed)
     errors = take(max(layer.sums for layer in layers))
     reduced = take(2 * max(groups(layer.sums) for layer in layers))
     input_word, updated = take(1), take(max(layer.streamed for layer in layers))
@@ -213,6 +228,8 @@ def _with_memories(layers: tuple[StreamedLayer, ...], machine: Machine) -> Strea
         part=part,
         input_word=input_word,
         updated=updated,
+        fixed=fixed,
+        kept=kept,
         sram_beats=end + max(layer.positions for layer in layers[1:]),
         mem_a_words=final.address + final.positions * final.resident,
         mem_b_words=word,

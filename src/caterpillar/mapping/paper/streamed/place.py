@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caterpillar.checks import Infeasible
 from caterpillar.machine import Machine
+from caterpillar.mapping.paper.feedback import direct_order
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.streamed.layout import StreamedLayout, make_layout
 from caterpillar.mapping.paper.streamed.tick import streamed_tick
@@ -14,8 +15,8 @@ from caterpillar.program import Program
 
 
 def place_streamed(program: Program, machine: Machine) -> Schedule | Infeasible:
-    """The micro-program of a sample of sgd, or what does not fit."""
-    layout = make_layout(program.network, machine)
+    """The micro-program of a sample of sgd or dfa, or what does not fit."""
+    layout = make_layout(program.network, machine, direct=program.rule == "dfa")
     short = _too_small(layout, machine)
     if short:
         return short
@@ -70,4 +71,5 @@ def _order(layout: StreamedLayout, machine: Machine) -> Order:
             )
         )
         before = bounds
-    return Order(layers=tuple(orders), feedback=(None,) * len(orders))
+    fixed = (matrix and direct_order(matrix, machine) for matrix in layout.fixed)
+    return Order(layers=tuple(orders), feedback=tuple(fixed))

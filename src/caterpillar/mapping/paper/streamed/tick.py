@@ -21,11 +21,13 @@ from caterpillar.mapping.isa import (
     beat_cycles,
     sram_beat_cycles,
 )
+from caterpillar.mapping.paper.feedback import direct_errors
 from caterpillar.mapping.paper.forward import all_gather, reduce_columns
 from caterpillar.mapping.paper.scatter import reduce_scatter
 from caterpillar.mapping.paper.streamed.layout import StreamedLayout
 from caterpillar.mapping.paper.streamed.passes import products, update
 from caterpillar.mapping.paper.tick import output_errors
+from caterpillar.mapping.phases import copy
 
 
 def streamed_tick(layout: StreamedLayout, m: Machine) -> MicroProgram:
@@ -34,12 +36,22 @@ def streamed_tick(layout: StreamedLayout, m: Machine) -> MicroProgram:
     for index in range(1, depth + 1):
         ready = _forward(b, layout, m, index, ready)
     ready = output_errors(b, layout, m, ready)
+    direct = layout.fixed[0] is not None
     for index in range(depth, 1, -1):
-        ready = _backward(b, layout, m, index, ready)
-    with b.phase("update 1", UPDATE):
-        positions = layout.layers[0].positions
-        ready = update(b, layout, m, 1, ready, inputs=0, first=0, positions=positions, back=False)
+        ready = _direct(b, layout, m, index, ready) if direct else _backward(b, layout, m, index, ready)
+    ready = _direct(b, layout, m, 1, ready)
     return b.program(ready)
+
+
+def _direct(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: int) -> int:
+    """A layer whose inputs' errors nobody needs: its own errors, if a fixed matrix makes them, and its update."""
+    matrix = layout.fixed[index - 1]
+    if matrix:
+        ready = direct_errors(b, layout, m, index, ready, matrix=matrix, kept=layout.kept[index - 1])
+    ready = _gather(b, layout, m, index, ready)
+    positions, inputs = layout.layers[index - 1].positions, layout.inputs_at if index > 1 else 0
+    with b.phase(f"update {index}", UPDATE):
+        return update(b, layout, m, index, ready, inputs=inputs, first=0, positions=positions, back=False)
 
 
 def _forward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: int) -> int:
@@ -52,6 +64,9 @@ def _forward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: 
     with b.phase(f"all-gather {index}", COLLECTIVE):
         if index == len(layout.layers):
             return all_gather(b, layout, m, index, ready)
+        if layout.fixed[index - 1]:
+            words, kept = layout.words(layout.layers[index - 1].sums), layout.kept[index - 1]
+            ready = copy(b, ready, source=layout.reduced, to=kept, words=words)
         return _transpose(b, layout, index, ready)
 
 
