@@ -69,12 +69,13 @@ class StreamedLayer(PaperLayer):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamedLayout(PaperLayout):
     """Core SRAM has, by first beat, a sample's inputs at 0, weights, and at inputs_at the gathered inputs of the layer
-    that is worked on. A core keeps its own inputs of layer l in MEM B, at own[l - 1]. sums has partial sums of the errors
+    that is worked on, gathered_chunks chunks at a time. A core keeps its own inputs of layer l in MEM B, at own[l - 1]. sums has partial sums of the errors
     of `part` chunks. input_word: of a position's input. updated: of updated weights on their way to core SRAM.
     fixed, kept: as FeedbackLayout's, for direct feedback; all None and 0 without.
     """
 
     inputs_at: int
+    gathered_chunks: int
     part: int
     input_word: int
     updated: int
@@ -214,7 +215,9 @@ def _with_memories(
     room = machine.pe_mem_b_bytes // 2 - word - slack
     part = max(1, min(cores, room // chunk))
     final = layers[-1]
-    end = max(layer.beat + layer.positions * layer.beats_of(rows) for layer in layers)
+    end = final.beat + final.positions * final.beats_of(rows)
+    free = machine.core_sram_bytes // (2 * rows) - end - layers[0].positions  # the next sample's inputs arrive, too
+    gathered = max(1, min(cores, free // chunk)) if fixed[0] else cores
     return StreamedLayout(
         cores=cores,
         rows=rows,
@@ -225,12 +228,13 @@ def _with_memories(
         sums=take(max(least, part * chunk + slack)),
         reduced=reduced,
         inputs_at=end,
+        gathered_chunks=gathered,
         part=part,
         input_word=input_word,
         updated=updated,
         fixed=fixed,
         kept=kept,
-        sram_beats=end + max(layer.positions for layer in layers[1:]),
+        sram_beats=end + gathered * chunk,
         mem_a_words=final.address + final.positions * final.resident,
         mem_b_words=word,
     )

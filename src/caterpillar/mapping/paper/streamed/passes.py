@@ -28,13 +28,16 @@ from caterpillar.mapping.paper.streamed.timing import Timing, forward_timing, up
 VALUE, INPUT, BACK = LATCH, LATCH + 1, LATCH + 2  # a turn's sum or error; the position's input; a weight on its way back
 
 
-def products(b: Builder, layout: StreamedLayout, m: Machine, index: int, start: int, *, inputs: int) -> int:
+def products(
+    b: Builder, layout: StreamedLayout, m: Machine, index: int, start: int, *, inputs: int, first: int, positions: int
+) -> int:
     """Partial sums of the panel's outputs, to MEM B at layout.sums; returns when all are there.
 
-    inputs: the first beat of the layer's inputs in core SRAM.
+    Of `positions` positions from `first` on, whose inputs are in core SRAM from beat `inputs` on; all but those from
+    position 0 on go on from the sums that are there.
     """
-    layer = layout.layer(index)
-    t, positions = forward_timing(layer, m), layer.positions
+    layer, begins = layout.layer(index), first == 0
+    t = forward_timing(layer, m)
     every = [loop(positions, t.period)]
     b.issue(
         "row_bus",
@@ -46,18 +49,20 @@ def products(b: Builder, layout: StreamedLayout, m: Machine, index: int, start: 
     )
     _port(b, 0, WRITE, start + 1, every, layout.input_word, ROW)
     _port(b, 0, READ, start + 2, every, layout.input_word, INPUT)
-    _bring(b, layout, m, layer, t, start, first=0, positions=positions)
-    _read_resident(b, layer, t, start, first=0, positions=positions)
+    _bring(b, layout, m, layer, t, start, first=first, positions=positions)
+    _read_resident(b, layer, t, start, first=first, positions=positions)
     for streamed in (True, False):
         weight = ROW if streamed else MEM_A
         for run in layer.runs(streamed=streamed):
             at, turns = _turns(t, start, run, streamed=streamed), loop(run.count, t.slot)
             sums = [loop(positions, t.period), loop(run.count, t.slot, address=run.stride)]
-            more = [loop(positions - 1, t.period), loop(run.count, t.slot, address=run.stride)]
-            _port(b, 0, READ, at + t.period - 1, more, layout.sums + run.sum, VALUE)
-            b.issue("fma", at, [turns], fma_a=INPUT, fma_b=weight, fma_c=ZERO)
-            later = [loop(positions - 1, t.period), turns]
-            b.issue("fma", at + t.period, later, fma_a=INPUT, fma_b=weight, fma_c=VALUE)
+            more = [loop(positions - begins, t.period), sums[1]]
+            again = at + begins * t.period
+            _port(b, 0, READ, again - 1, more, layout.sums + run.sum, VALUE)
+            if begins:
+                b.issue("fma", at, [turns], fma_a=INPUT, fma_b=weight, fma_c=ZERO)
+            later = [loop(positions - begins, t.period), turns]
+            b.issue("fma", again, later, fma_a=INPUT, fma_b=weight, fma_c=VALUE)
             _port(b, 1, WRITE, at + m.fma_latency, sums, layout.sums + run.sum, RESULT)
     last = t.first + t.beside + (layer.slots - 1) * t.slot
     return start + (positions - 1) * t.period + max(last + m.fma_latency, t.period) + 1
@@ -77,14 +82,14 @@ def update(
 ) -> int:
     """Update the weights of `positions` positions from `first` on with layout.errors; returns when all is done.
 
-    inputs: the first beat of the layer's inputs in core SRAM. back: a PE's share of the errors of those inputs goes to
+    inputs: the first beat of these positions' inputs in core SRAM. back: a PE's share of the errors of those inputs goes to
     MEM B from layout.sums on, made with the weights as they were.
     """
     layer = layout.layer(index)
     t, latency = update_timing(layer, m, back=back), m.fma_latency
     every = [loop(positions, t.period)]
     steps = [loop(positions, t.period, row_address=1)]
-    b.issue("row_bus", start, steps, row_from=FROM_SRAM, row_to=ALL_COLUMNS, row_address=inputs + first)
+    b.issue("row_bus", start, steps, row_from=FROM_SRAM, row_to=ALL_COLUMNS, row_address=inputs)
     b.issue("fma", start + t.scale, every, fma_a=RATE, fma_b=ROW, fma_c=ZERO)
     _port(b, 1, WRITE, start + t.scale + latency, every, layout.input_word, RESULT)
     start += t.period

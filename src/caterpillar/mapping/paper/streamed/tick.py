@@ -48,17 +48,35 @@ def _direct(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: i
     matrix = layout.fixed[index - 1]
     if matrix:
         ready = direct_errors(b, layout, m, index, ready, matrix=matrix, kept=layout.kept[index - 1])
-    ready = _gather(b, layout, m, index, ready)
-    positions, inputs = layout.layers[index - 1].positions, layout.inputs_at if index > 1 else 0
-    with b.phase(f"update {index}", UPDATE):
-        return update(b, layout, m, index, ready, inputs=inputs, first=0, positions=positions, back=False)
+    for part in _parts(layout, index):
+        ready = _gather(b, layout, m, index, ready, part=part)
+        with b.phase(f"update {index}", UPDATE):
+            ready = update(b, layout, m, index, ready, **_positions(layout, index, part), back=False)
+    return ready
+
+
+def _parts(layout: StreamedLayout, index: int) -> list[tuple[int, int]]:
+    """The chunks of a layer's inputs that core SRAM has room for at a time: first, and end."""
+    chunks, step = layout.layers[index - 1].chunks, layout.gathered_chunks
+    return [(begin, min(chunks, begin + step)) for begin in range(0, chunks, step)]
+
+
+def _positions(layout: StreamedLayout, index: int, part: tuple[int, int]) -> dict[str, int]:
+    """A part's positions, and where their inputs are in core SRAM."""
+    (begin, end), chunk = part, layout.layers[index - 1].chunk
+    return {
+        "inputs": layout.inputs_at if index > 1 else 0,
+        "first": begin * chunk,
+        "positions": (end - begin) * chunk,
+    }
 
 
 def _forward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: int) -> int:
     """One layer; returns when a core has its own outputs, or all the logits."""
-    ready = _gather(b, layout, m, index, ready)
-    with b.phase(f"forward {index}", FORWARD):
-        ready = products(b, layout, m, index, ready, inputs=layout.inputs_at if index > 1 else 0)
+    for part in _parts(layout, index):
+        ready = _gather(b, layout, m, index, ready, part=part)
+        with b.phase(f"forward {index}", FORWARD):
+            ready = products(b, layout, m, index, ready, **_positions(layout, index, part))
     with b.phase(f"reduce {index}", COLLECTIVE):
         ready = reduce_columns(b, layout, m, index, ready)
     with b.phase(f"all-gather {index}", COLLECTIVE):
@@ -83,42 +101,56 @@ def _transpose(b: Builder, layout: StreamedLayout, index: int, start: int) -> in
     return start + sums + 4
 
 
-def _gather(b: Builder, layout: StreamedLayout, m: Machine, index: int, start: int) -> int:
-    """All inputs of a layer after the first, once round the ring, to core SRAM; returns when it is free again."""
+def _gather(
+    b: Builder, layout: StreamedLayout, m: Machine, index: int, start: int, *, part: tuple[int, int]
+) -> int:
+    """Some chunks of the inputs of a layer after the first, to core SRAM; returns when it is free again.
+
+    Chunk 0 is the core's own; the others come down the ring, and wait in its queue from one part to the next.
+    """
     if index == 1:
         return start
-    beats, rows, to = layout.layers[index - 1].chunk, layout.rows, layout.inputs_at
+    (begin, end), beats, to = part, layout.layers[index - 1].chunk, layout.inputs_at
     pace = max(beat_cycles(m), sram_beat_cycles(m))
-    own, period = start + 1, beats * pace
+    at, period = start + 1, beats * pace
     with b.phase(f"all-gather {index - 1}", COLLECTIVE):
-        words = [loop(layout.words(beats), rows * pace, address=1)]
-        b.memory_b(READ, start, words, layout.own[index - 1], LATCH + 2)
-        for column in range(min(rows, beats)):
-            each = [loop(len(range(column, beats, rows)), rows * pace, row_address=rows)]
-            fields = {"row_from": FROM_PE, "row_column": column, "row_slot": LATCH + 2, "row_to": TO_SRAM}
-            send = DOWN if m.cores > 1 else 0
-            at = own + column * pace
-            b.issue("row_bus", at, each, **fields, row_send=send, row_address=to + column)
+        if begin == 0:
+            _send_own(b, layout, m, index, at, pace=pace)
+        first, last = max(begin, 1), min(end, m.cores - 1)
         each = loop(beats, pace, row_address=1)
         fields = {"row_from": FROM_DOWN, "row_to": TO_SRAM}
-        passed = [loop(m.cores - 2, period, row_address=beats), each]
-        b.issue("row_bus", own + period, passed, **fields, row_send=DOWN, row_address=to + beats)
-        if m.cores > 1:
-            last = (m.cores - 1) * beats
-            b.issue("row_bus", own + last * pace, [each], **fields, row_address=to + last)
-    return own + (m.cores * beats - 1) * pace + sram_beat_cycles(m)
+        passed = [loop(last - first, period, row_address=beats), each]
+        when, beat = at + (first - begin) * period, to + (first - begin) * beats
+        b.issue("row_bus", when, passed, **fields, row_send=DOWN, row_address=beat)
+        if end == m.cores > 1:
+            when, beat = at + (last - begin) * period, to + (last - begin) * beats
+            b.issue("row_bus", when, [each], **fields, row_address=beat)
+    return at + ((end - begin) * beats - 1) * pace + sram_beat_cycles(m)
+
+
+def _send_own(b: Builder, layout: StreamedLayout, m: Machine, index: int, at: int, *, pace: int) -> None:
+    """A core's own inputs of a layer from MEM B to core SRAM and down the ring, the first at `at`."""
+    beats, rows = layout.layers[index - 1].chunk, layout.rows
+    words = [loop(layout.words(beats), rows * pace, address=1)]
+    b.memory_b(READ, at - 1, words, layout.own[index - 1], LATCH + 2)
+    for column in range(min(rows, beats)):
+        each = [loop(len(range(column, beats, rows)), rows * pace, row_address=rows)]
+        fields = {"row_from": FROM_PE, "row_column": column, "row_slot": LATCH + 2, "row_to": TO_SRAM}
+        fields |= {"row_send": DOWN} if m.cores > 1 else {}
+        b.issue("row_bus", at + column * pace, each, **fields, row_address=layout.inputs_at + column)
 
 
 def _backward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: int) -> int:
     """One layer after the first: its inputs gathered once more, then some chunks at a time, the farthest first."""
-    ready = _gather(b, layout, m, index, ready)
+    ready = _gather(b, layout, m, index, ready, part=(0, m.cores))
     chunk, end = layout.layers[index - 1].chunk, m.cores
     while end:
-        begin = max(0, end - layout.part)
-        which = {"first": begin * chunk, "positions": (end - begin) * chunk}
+        part = max(0, end - layout.part), end
+        which = _positions(layout, index, part)
+        which["inputs"] += part[0] * chunk
         with b.phase(f"backward {index}, update {index}", BACKWARD_UPDATE):
-            ready = update(b, layout, m, index, ready, inputs=layout.inputs_at, **which, back=True)
+            ready = update(b, layout, m, index, ready, **which, back=True)
         with b.phase(f"reduce-scatter {index}", COLLECTIVE):
-            ready = reduce_scatter(b, layout, m, index, ready, part=(begin, end))
-        end = begin
+            ready = reduce_scatter(b, layout, m, index, ready, part=part)
+        end = part[0]
     return ready

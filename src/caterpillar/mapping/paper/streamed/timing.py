@@ -72,7 +72,7 @@ def update_timing(layer: StreamedLayer, m: Machine, *, back: bool) -> Timing:
         out = spread + (slot if late else 0)
         for gap in range(beat, beat + latency + 3):
             period = gap + layer.slots * slot
-            times = product(range(1, gap + 1), range(slot - spread + beat))
+            times = product(range(1, gap + 1), range(slot - spread + beat if layer.streamed else 1))
             for scale, early in times:
                 one = Timing(
                     slot=slot,
