@@ -92,16 +92,15 @@ def test_every_sum_has_all_its_terms(sizes: list[int], machine: Machine) -> None
 )
 def test_blocks_and_beats(rows: int, steps: int, groups: int, sums: int, grain: int, after: int) -> None:
     """Every output of a core is in one row of one beat, and beats lie where halved error sums end."""
-    columns, panel = groups * steps, groups * sums
+    columns = groups * steps
     after, grain = min(after, columns), min(grain, rows * steps)
     split = Split(
-        panel=panel,
         input_lanes=rows * steps,
         output_lanes=groups,
         rows=rows,
         sums=sums,
         width=1,
-        chunk=1,
+        chunks=(),
         joined=False,
         positions=1,
         grain=grain,
@@ -111,10 +110,11 @@ def test_blocks_and_beats(rows: int, steps: int, groups: int, sums: int, grain: 
     for beat in split.beats(after):
         block = split.blocks[beat.block]
         lanes = range(beat.column * rows, (beat.column + 1) * rows)
-        found += [split.output(*split.local(block, lane)) for lane in lanes]
+        mine = [split.local(block, lane) for lane in lanes]
+        found += [group * sums + number for group, number in mine if number >= 0]
         assert beat.number % split.words(block, after) == beat.column % split.words(block, after)
         assert beat.number % after == beat.column % after
-    assert sorted(output for output in found if output >= 0) == list(range(panel))
+    assert sorted(found) == list(range(groups * sums))
     numbers = [beat.number for beat in split.beats(after)]
     assert len(set(numbers)) == len(numbers)
     assert max(numbers) < split.chunk_for(after) * after
@@ -133,8 +133,8 @@ def test_words_that_are_wanted_together_do_not_overlap(sizes: list[int], pairs: 
 @pytest.mark.parametrize(
     ("network", "machine", "utilization"),
     [
-        (SMALL, PAPER_A, 0.946),
-        (LARGE, PAPER_B, 0.92),  # in 512 bytes of MEM B
+        (SMALL, PAPER_A, 0.958),
+        (LARGE, PAPER_B, 0.94),  # in 512 bytes of MEM B
     ],
 )
 def test_the_papers_networks_on_its_machines(network: Network, machine: Machine, utilization: float) -> None:

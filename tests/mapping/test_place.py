@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
-from caterpillar.mapping.arrange import make_layout
+from caterpillar.mapping.arrange import make_layouts
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.network import Network
 from caterpillar.rules import cp, dfa, mbcp, sgd
@@ -54,17 +54,17 @@ def test_the_order_says_how_the_machine_adds() -> None:
 def test_every_weight_lies_in_one_place(sizes: list[int], cores: int, rows: int, columns: int) -> None:
     machine = Machine(name="t", core_rows=1, cores_per_row=cores, pe_rows=rows, pe_cols=columns, ring_words_per_cycle=1)
     network = Network.mlp(*sizes)
-    layout = make_layout(network, machine)
-    for layer in network.layers:
-        at = layout.weight_places(layer.index)
-        core, lane, word, row, column = np.broadcast_arrays(at.core, at.lane, at.word, at.row, at.column)
-        real = (row >= 0) & (column >= 0)
-        found = list(zip(row[real].tolist(), column[real].tolist(), strict=True))
-        assert set(found) == {(i, j) for i in range(layer.inputs) for j in range(layer.outputs)}
-        held = set(zip(core[real].tolist(), lane[real].tolist(), word[real].tolist(), strict=True))
-        assert len(held) == len(found)
-        if layer.index < network.depth:  # of the last layer's, lanes that keep the same inputs have copies
-            assert len(found) == layer.weights
+    for layout in make_layouts(network, machine):
+        for layer in network.layers:
+            at = layout.weight_places(layer.index)
+            core, lane, word, row, column = np.broadcast_arrays(at.core, at.lane, at.word, at.row, at.column)
+            real = (row >= 0) & (column >= 0)
+            found = list(zip(row[real].tolist(), column[real].tolist(), strict=True))
+            assert set(found) == {(i, j) for i in range(layer.inputs) for j in range(layer.outputs)}
+            held = set(zip(core[real].tolist(), lane[real].tolist(), word[real].tolist(), strict=True))
+            assert len(held) == len(found)
+            if layer.index < network.depth:  # of the last layer's, lanes that keep the same inputs have copies
+                assert len(found) == layer.weights
 
 
 @pytest.mark.parametrize(

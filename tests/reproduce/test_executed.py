@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from caterpillar.cost import PAPER, energy_pj
-from caterpillar.machine import PAPER_A, PAPER_B
+from caterpillar.machine import PAPER_A
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
 from caterpillar.reproduce.executed import MAPPINGS, executed
@@ -31,7 +31,8 @@ def test_what_the_simulator_counts_in_another_sample(mapping: str) -> None:
 
 def test_none_where_it_does_not_fit_or_has_no_programs() -> None:
     assert executed(LARGE, "sgd", PAPER_A, "paper") is None
-    assert executed(LARGE, "dfa8", PAPER_B, "paper") is None
+    assert executed(LARGE, "mbgd50", PAPER_A, "paper") is None
+    assert executed(SMALL, "mbcp8", PAPER_A, "paper") is None
 
 
 def test_rows_have_both_values_on_the_basis_of_ours() -> None:

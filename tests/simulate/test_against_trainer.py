@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible, UsageError
+from caterpillar.counters import Counters
 from caterpillar.datasets import Samples
+from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.pipeline import place_pipeline
 from caterpillar.network import Network
 from caterpillar.rules import cp, dfa, fa, mbcp, mbgd, sgd
-from caterpillar.simulate import simulate
+from caterpillar.simulate import Run, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
 
@@ -36,7 +38,7 @@ MACHINES = st.builds(
 ).map(lambda machine: machine if machine.fma_latency > 2 else replace(machine, pe_sram_word_bits=16))
 
 
-def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int, epochs: int) -> None:
+def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int, epochs: int) -> Run:
     program = RULES[rule](network)
     schedule = place(program, machine)
     assert isinstance(schedule, Schedule)
@@ -54,6 +56,7 @@ def agree(network: Network, machine: Machine, rule: str, samples: int, seed: int
     for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
         assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
         np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
+    return run
 
 
 @settings(max_examples=20, deadline=None)
@@ -106,6 +109,37 @@ def test_cp_in_as_few_words_of_mem_b_as_can_be(
     assert isinstance(schedule, Schedule)
     assert 2 * schedule.layout.mem_b_words == short.needs_bytes
     agree(network, fitting, "cp", 4, seed, 1)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    cores=st.integers(2, 5),
+    columns=st.sampled_from([1, 2, 4]),
+    latency=st.integers(3, 6),
+    bits=st.sampled_from([16, 64]),
+    sizes=st.lists(st.integers(30, 90), min_size=4, max_size=5),
+    seed=st.integers(0, 1000),
+)
+def test_cp_with_unequal_chunks(cores: int, columns: int, latency: int, bits: int, sizes: list[int], seed: int) -> None:
+    """Each core has a program of its own, in the same cycles."""
+    machine = Machine(
+        name="uneven",
+        core_rows=1,
+        cores_per_row=cores,
+        pe_rows=2,
+        pe_cols=columns,
+        fma_latency=latency,
+        pe_sram_word_bits=bits,
+        pe_mem_b_bytes=4096,
+        pe_registers=16,
+        ring_words_per_cycle=2,
+    )
+    network = Network.mlp(*sizes)
+    schedule = place(RULES["cp"](network), machine)
+    assert isinstance(schedule, Schedule)
+    assume(schedule.steady.others)
+    run = agree(network, machine, "cp", 4, seed, 1)
+    assert run.counters == sum(predict(schedule).phases(4).values(), start=Counters())
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

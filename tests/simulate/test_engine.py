@@ -50,7 +50,7 @@ def executed(b: Builder, memory_b: np.ndarray) -> np.ndarray:
         softmax_words[None],
         moving[None],
         new_flow(MACHINE.fma_latency)[None],
-        new_ring([[0, 1]], 2),
+        new_ring([[0, 1]], 2, 2),
     )
     return a[0].view(np.float16).reshape(8, 2).astype(np.float64)
 
@@ -181,7 +181,7 @@ def wide(b: Builder, memory_a: np.ndarray, sram: np.ndarray, machine: Machine) -
         np.zeros((1, 2, 8, 2), np.float32),
         np.zeros((1, 64), np.float32),
         new_flow(machine.fma_latency)[None],
-        new_ring([[0, 1]], 2),
+        new_ring([[0, 1]], 2, 2),
     )
 
 

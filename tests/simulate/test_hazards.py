@@ -221,7 +221,7 @@ def test_two_issues_on_one_unit() -> None:
 
 
 def schedule() -> Schedule:
-    placed = place(sgd()(Network.mlp(20, 16, 12, 5)), MACHINE)
+    placed = place(sgd()(Network.mlp(20, 16, 16, 5)), MACHINE)  # no hidden output is padding
     assert isinstance(placed, Schedule)
     return placed
 
@@ -237,7 +237,7 @@ def test_a_mutated_schedule_is_refused_or_gives_other_bits() -> None:
     """Timing rules catch a result taken too late, unless another one comes out just then: then the bits change."""
     placed = schedule()
     random = np.random.default_rng(3)
-    weights = tuple((random.standard_normal(shape) / 4).astype(np.float16) for shape in ((20, 16), (16, 12), (12, 5)))
+    weights = tuple((random.standard_normal(shape) / 4).astype(np.float16) for shape in ((20, 16), (16, 16), (16, 5)))
     inputs, labels = random.random((1, 20)).astype(np.float16), np.array([2])
     want = simulate(placed, weights, inputs, labels, 0.1)
     refused: list[Hazard] = []

@@ -17,6 +17,7 @@ from caterpillar.checks import SpecError
 from caterpillar.counters import Counters
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.isa import halves
 from caterpillar.mapping.schedule import expand
 from caterpillar.network import Network
 from caterpillar.rules import dfa, fa, sgd
@@ -125,7 +126,8 @@ def test_physical_bounds(machine: Machine, sizes: list[int], rule: str) -> None:
     assert counters.column_bus_words <= schedule.steady.cycles * columns
     links = machine.cores * 2 * min(machine.ring_words_per_cycle, machine.pe_rows)
     assert counters.ring_word_hops <= schedule.steady.cycles * links
-    assert counters.pe_sram_read_words + counters.pe_sram_write_words <= schedule.steady.cycles * machine.pes
+    moved = counters.pe_sram_read_words + counters.pe_sram_write_words  # an access moves a group of words
+    assert moved <= schedule.steady.cycles * machine.pes * halves(machine)
     mem_b = counters.mem_b_read_words + counters.mem_b_write_words
     assert mem_b <= 2 * schedule.steady.cycles * machine.pes
 

@@ -70,12 +70,17 @@ def load_data(request: Request) -> Dataset:
         dataset = load_dataset(**options)
     else:
         dataset = load_dataset(Path(data), **options, classes=network.outputs)
+    refuse_misfit(network, dataset)
+    return dataset
+
+
+def refuse_misfit(network: Network, dataset: Dataset) -> None:
+    """Raises SpecError if the network does not fit the data set's images or classes."""
     pixels = dataset.test.images.shape[1]
     if network.inputs != pixels:
         raise SpecError(f"--network has {network.inputs} inputs, but an image of {dataset.name} has {pixels} pixels")
     if network.outputs < dataset.classes:
         raise SpecError(f"--network has {network.outputs} outputs, but {dataset.name} has {dataset.classes} classes")
-    return dataset
 
 
 def _resumed(given: Config, out: Path | None) -> Config:

@@ -99,11 +99,14 @@ def simulate(
 def _execute(schedule: Schedule, program: Program, *, samples: int, seed: int, rate: float) -> _Done:
     import numpy as np
 
+    from caterpillar.cli.request import refuse_misfit
     from caterpillar.datasets import load_dataset
     from caterpillar.simulate import simulate
     from caterpillar.train import Settings, initial_state
 
-    data = load_dataset(samples=samples, seed=seed).train
+    dataset = load_dataset(samples=samples, seed=seed)
+    refuse_misfit(program.network, dataset)
+    data = dataset.train
     settings = Settings(learning_rate=rate, seed=seed, epochs=1, numerics="fp16")
     start = initial_state(program, settings)
     feedback = tuple(matrix if matrix.size else None for matrix in start.feedback)

@@ -1,4 +1,4 @@
-"""The layout of `best` for a network: the split of each layer that takes the fewest cycles and fits, then addresses."""
+"""Layouts of `best` for a network: the split of each layer that takes the fewest cycles and fits, then addresses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from caterpillar.machine import Machine
-from caterpillar.mapping.isa import accumulators, halves, link_hops, sram_beat_cycles
+from caterpillar.mapping.isa import accumulators, halves, link_hops
 from caterpillar.mapping.layout import LayerLayout, Layout
 from caterpillar.mapping.split import (
     Chains,
@@ -26,12 +26,21 @@ from caterpillar.network import Layer, Network
 WORD_COSTS = (0, 1, 4, 16, 64, 1024)  # cycles that a word of memory is taken to cost, tried in turn
 
 
-def make_layout(network: Network, machine: Machine, rule: str = "sgd") -> Layout:
-    """The placement of a network of at least two layers for sgd, fa or dfa; it may exceed the memories."""
+def make_layouts(network: Network, machine: Machine, rule: str = "sgd") -> list[Layout]:
+    """Placements of a network of at least two layers for sgd, fa or dfa, one for each split of layer 1.
+
+    They may exceed the memories. They do not depend on the width of any link: which one is the fastest does, and is
+    for the schedules to tell.
+    """
+    return [_fitting(network, machine, rule, lanes) for lanes in _splits(machine)]
+
+
+def _fitting(network: Network, machine: Machine, rule: str, first: int) -> Layout:
+    """With layer 1 on groups of so many lanes: the fastest layout that fits, or else the one that exceeds least."""
     found: list[Layout] = []
     for a_cost in WORD_COSTS:
         for b_cost in WORD_COSTS:
-            layers = _layers(network, machine, rule, (a_cost, b_cost))
+            layers = _layers(network, machine, rule, first, (a_cost, b_cost))
             if any(layers == layout.layers for layout in found):
                 continue
             found.append(_allocate(layers, machine, rule))
@@ -40,11 +49,13 @@ def make_layout(network: Network, machine: Machine, rule: str = "sgd") -> Layout
     return min(found, key=lambda layout: max(0, layout.mem_a_words - machine.pe_sram_words) + layout.mem_b_words)
 
 
-def _layers(network: Network, machine: Machine, rule: str, costs: tuple[int, int]) -> tuple[LayerLayout, ...]:
-    layers: list[LayerLayout] = []
-    for layer in network.layers[:-1]:
-        before = layers[-1] if layers else None
-        choices = [panel_layer(layer, before, machine, lanes, _least_unit(machine)) for lanes in _splits(machine)]
+def _layers(
+    network: Network, machine: Machine, rule: str, first: int, costs: tuple[int, int]
+) -> tuple[LayerLayout, ...]:
+    unit = _least_unit(machine)
+    layers = [panel_layer(network.layers[0], None, machine, first, unit)]
+    for layer in network.layers[1:-1]:
+        choices = [panel_layer(layer, layers[-1], machine, lanes, unit) for lanes in _splits(machine)]
         layers.append(min(choices, key=lambda one: _cost(one, machine, rule, costs)))
     return (*layers, last_layer(network.layers[-1], layers[-1], machine))
 
@@ -137,18 +148,13 @@ def group_order(machine: Machine, layer: LayerLayout) -> tuple[int, ...]:
 
 
 def _cost(layer: LayerLayout, machine: Machine, rule: str, costs: tuple[int, int]) -> int:
-    """About how many cycles a tick spends on a layer, and what its words are taken to cost."""
-    work, first = layer.positions * layer.padded, layer.chunk == 0
+    """About how many cycles a tick spends on a layer from the second on, and what its words are taken to cost."""
+    work = layer.positions * layer.padded
     reduction = exchange_cycles(machine, layer.order, layer.owners) + machine.fma_latency * len(layer.order)
-    cycles = layer.own * reduction
-    if first:
-        loading = layer.lanes // machine.pe_rows * sram_beat_cycles(machine)
-        cycles += 2 * work + layer.positions * max(0, loading - 2 * back_unit(machine))
-    else:
-        passes = {"sgd": 3, "fa": 3 + (halves(machine) == 1), "dfa": 3}[rule]
-        additions = 2 * (1 + layer.groups.bit_length() - 1) if rule != "dfa" else 0
-        cycles += passes * work + additions * layer.positions
-    return cycles + costs[0] * work + costs[1] * (layer.positions * (2 if first else 1) + layer.padded)
+    passes = {"sgd": 3, "fa": 3 + (halves(machine) == 1), "dfa": 3}[rule]
+    additions = 2 * (1 + layer.groups.bit_length() - 1) if rule != "dfa" else 0
+    cycles = passes * work + additions * layer.positions + layer.own * reduction
+    return cycles + costs[0] * work + costs[1] * (layer.positions + layer.padded)
 
 
 @dataclass(slots=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
-from caterpillar.mapping.arrange import make_layout
+from caterpillar.mapping.arrange import make_layouts
 from caterpillar.mapping.batches import place_batches
 from caterpillar.mapping.descent import first_tick, last_update, registers, steady_tick
-from caterpillar.mapping.isa import SOFTMAX_OUTPUTS, accumulators, halves
+from caterpillar.mapping.isa import SOFTMAX_OUTPUTS, MicroProgram, accumulators, halves
 from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.paper import place_paper
 from caterpillar.mapping.pipeline import place_pipeline
@@ -17,7 +18,7 @@ from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_s
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.streamed import place_streamed
 from caterpillar.mapping.sum_order import sum_order
-from caterpillar.mapping.tiled import place_tiled
+from caterpillar.mapping.tiled import TILED, place_tiled
 from caterpillar.program import Program, Update
 
 MAPPINGS = ("best", "paper")
@@ -40,8 +41,8 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
         return place_paper(program, machine)
     if program.batch > 1:
         found = place_batches(program, machine, rule_of(program))
-        tiled = isinstance(found, Infeasible) and rule_of(program) == "mbgd"
-        return place_tiled(program, machine) if tiled else found
+        tiled = isinstance(found, Infeasible) and rule_of(program) in TILED
+        return place_tiled(program, machine, rule_of(program)) if tiled else found
     program = replace(program, rule=SINGLE.get(program.rule, program.rule))
     answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
     if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in (MEM_A, MEM_B, SRAM):
@@ -61,29 +62,59 @@ def _rather(second: Schedule | Infeasible, first: Infeasible) -> Schedule | Infe
     return second
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A part of the machine, a layout for it that fits, and its steady tick."""
+
+    part: Machine
+    layout: Layout
+    steady: MicroProgram
+
+
 def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
-    """On all columns of PEs, or on half of them, a quarter ..., where more only make ways longer.
+    """On all PEs, or on fewer columns of them or cores, where more only make ways longer.
 
-    The others then do the same on words of +0: nothing they hold goes anywhere.
+    Of all layouts the one with the shortest steady tick is taken, so neither twice the columns, nor a multiple of the
+    cores, nor wider links can make it longer.
     """
-    best, columns = _on(program, machine, machine), machine.pe_cols // 2
-    while columns:
-        part = replace(machine, pe_cols=columns)
-        if isinstance(best, Schedule) and program.macs_per_sample >= best.steady.cycles * part.pes:
-            return best  # fewer PEs would take as many cycles for the multiply-adds alone
-        other = _on(program, machine, part)
-        if isinstance(other, Schedule):
-            best = other if isinstance(best, Infeasible) or other.steady.cycles < best.steady.cycles else best
-        columns //= 2
-    return best
+    found, shorts, least = list[_Found](), list[Infeasible](), math.inf
+    for part in (machine, *_parts(machine)):
+        if program.macs_per_sample >= least * part.pes:
+            break  # fewer PEs would take as many cycles for the multiply-adds alone
+        for layout in make_layouts(program.network, part, program.rule):
+            short = _too_small(layout, part, program.rule)
+            if short:
+                shorts += [short] if part is machine else []
+            elif _multiply_adds(layout) <= least:
+                found.append(_Found(part, layout, steady_tick(layout, part, program.rule)))
+                least = min(least, found[-1].steady.cycles)
+    if not found:
+        return min(shorts, key=lambda short: short.needs_bytes / max(1, short.has_bytes))
+    shortest = [_scheduled(program, machine, one) for one in found if one.steady.cycles == least]
+    return min(shortest, key=lambda schedule: schedule.cycles(1))
 
 
-def _on(program: Program, machine: Machine, part: Machine) -> Schedule | Infeasible:
-    """On the first columns of PEs of every core of the machine."""
-    layout = make_layout(program.network, part, program.rule)
-    short = _too_small(layout, part, program.rule)
-    if short:
-        return short
+def _multiply_adds(layout: Layout) -> int:
+    """Forward and update of a PE's weights of the hidden layers: so many cycles a tick takes at least."""
+    return sum(2 * layer.positions * layer.padded for layer in layout.layers[:-1])
+
+
+def _parts(machine: Machine) -> list[Machine]:
+    """Parts of the machine that can work alone, from the most PEs on.
+
+    Half the columns, a quarter, ...: the others do the same on words of +0, and nothing they hold goes anywhere. A half
+    of the cores, a third, ...: the others hold copies and do the same, so each has neighbours as in a shorter ring.
+    """
+    columns = [machine.pe_cols >> halved for halved in range(machine.pe_cols.bit_length())]
+    cores = [cores for cores in range(machine.cores, 0, -1) if machine.cores % cores == 0]
+    some = [(a, b) for a in cores for b in columns if (a, b) != (machine.cores, machine.pe_cols)]
+    rows = {a: math.gcd(a, machine.core_rows) for a in cores}
+    parts = [replace(machine, core_rows=rows[a], cores_per_row=a // rows[a], pe_cols=b) for a, b in some]
+    return sorted(parts, key=lambda part: -part.pes)
+
+
+def _scheduled(program: Program, machine: Machine, found: _Found) -> Schedule:
+    layout, part = found.layout, found.part
     return Schedule(
         network=program.network,
         machine=machine,
@@ -92,10 +123,11 @@ def _on(program: Program, machine: Machine, part: Machine) -> Schedule | Infeasi
         layout=layout,
         order=sum_order(layout, part, program.rule),
         first=first_tick(layout, part, program.rule),
-        steady=steady_tick(layout, part, program.rule),
+        steady=found.steady,
         last=last_update(layout, part),
         sample_beats=sample_beats(layout, part),
         sram_beats=sample_beats(layout, part),
+        copies=machine.cores // part.cores,
         macs_per_sample=program.macs_per_sample,
     )
 

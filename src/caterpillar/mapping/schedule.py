@@ -79,14 +79,15 @@ class Schedule:
     """A run of n samples is n / batch + extra_ticks ticks, of which the first may differ, and then last.
 
     All cores run the same micro-program, or each group of them its own, the groups the same in all ticks. In extra
-    ticks (a pipeline's fill and drain) the inputs are +0, so every activation and update is. order: the order of sums,
-    for the trainer. queues: the address registers, from 1. sample_beats: beats of core SRAM from one sample of a batch
-    to the next, the first at beat 0; or input_beats: of a sample (or of each copy of it), the core and the beat of its
-    SRAM of each beat of inputs, where not every core has all. sram_beats: beats in use. scaled_lag: ticks after which a
-    sample comes once more, times the learning rate, to the second half of those beats; 0: it does not. label_lag: ticks
-    after which a batch's labels are wanted. arrival: the address register by which batches arrive in core SRAM; 0:
-    always at beat 0.
-    streamed_weights: those that lie in core SRAM.
+    ticks (a pipeline's fill and drain) the inputs are +0, so every activation and update is. order: the order of
+    sums, for the trainer. queues: the address registers, from 1. sample_beats: beats of core SRAM from one sample of
+    a batch to the next, the first at beat 0; or input_beats: of a sample or of each copy of it, the core and the beat
+    of its SRAM of each beat of inputs, where not every core has all. sram_beats: beats in use. scaled_lag: ticks
+    after which a sample comes once more, times the learning rate, to the second half of those beats; 0: it does not.
+    label_lag: ticks after which a batch's labels are wanted. arrival: the address register by which batches arrive in
+    core SRAM; 0: always at beat 0. streamed_weights: those that lie in core SRAM. copies: cores k, k + C / copies,
+    ... of C hold and do the same, so that to each the ring looks as if it had C / copies cores; the layout and the
+    order are those of so many.
     """
 
     network: Network
@@ -108,6 +109,7 @@ class Schedule:
     label_lag: int = 0
     arrival: int = 0
     streamed_weights: int = 0
+    copies: int = 1
     macs_per_sample: int
 
     def ticks(self, samples: int) -> list[MicroProgram]:

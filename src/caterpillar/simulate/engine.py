@@ -286,8 +286,8 @@ def execute(ar, controls, S, A, B, sram, labels, sizes, hops, queues, softmax_wo
             )
 
 
-def new_ring(members, cores):
-    """Of the groups' cores: their numbers, those of the cores below and above, and how many there are in all.
+def new_ring(members, cores, apart):
+    """Of the groups' cores: their numbers, those of the cores below and above, and how many there are that differ.
 
     members: the numbers of each group's cores. (groups, 4, cores of a group): a number of -1 is a core that is none.
     """
@@ -296,7 +296,7 @@ def new_ring(members, cores):
     for group, some in enumerate(members):
         numbers = np.full(most, -1, np.int64)
         numbers[: len(some)] = some
-        found[group] = numbers, (numbers - 1) % cores, (numbers + 1) % cores, np.full(most, cores)
+        found[group] = numbers, (numbers - 1) % cores, (numbers + 1) % cores, np.full(most, apart)
     return found
 
 

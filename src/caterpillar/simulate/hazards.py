@@ -82,6 +82,11 @@ def operand_name(code: int) -> str:
     return names.get(code, f"latch {code - isa.LATCH}" if isa.LATCH <= code < isa.ROW else f"operand {code}")
 
 
+def at_address(unit: isa.Unit, address: int) -> str:
+    """The sentence for an address that does not exist."""
+    return SENTENCES[ADDRESS].format(unit=unit, detail=address)
+
+
 def walk(stretches: Iterable[Control], machine: Machine, *, warm: bool, sram_beats: int = 0) -> Counters:
     """Check a micro-program that all cores run, given as stretches of control words. See walk_groups."""
     alone = [list(range(machine.cores))]
@@ -95,12 +100,13 @@ def walk_groups(
     *,
     warm: bool,
     sram_beats: int = 0,
+    copies: int = 1,
 ) -> Counters:
     """Check groups' micro-programs, given as stretches of control words, and count events on all cores. Raises Hazard.
 
     stretches: (groups, cycles, fields). members: the numbers of each group's cores.
     warm: another micro-program has run before, so latches and registers hold something (stale, but legal to read).
-    sram_beats: beats of core SRAM that may be named.
+    sram_beats: beats of core SRAM that may be named. copies: as Schedule has them.
     """
     sizes = np.array(
         [
@@ -113,7 +119,7 @@ def walk_groups(
             isa.sram_beat_cycles(machine),
             machine.pe_rows,
             machine.pe_cols,
-            machine.cores,
+            machine.cores // copies,
             isa.halves(machine),
             sram_beats,
         ],

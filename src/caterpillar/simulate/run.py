@@ -18,6 +18,7 @@ from caterpillar.counters import Counters
 from caterpillar.mapping import isa
 from caterpillar.mapping.schedule import Controls, Indices, Places, Schedule, windows
 from caterpillar.numerics.arithmetic_type import Arithmetic, sources_digest
+from caterpillar.simulate.addresses import check_addresses
 from caterpillar.simulate.engine import PIPELINE, execute, new_flow, new_ring
 from caterpillar.simulate.hazards import walk_groups
 
@@ -39,12 +40,14 @@ def count(schedule: Schedule, samples: int) -> tuple[int, Counters]:
     Checks the micro-programs. Raises Hazard, and SpecError where batches are not whole.
     """
     programs = schedule.ticks(samples)
+    check_addresses(schedule)
     total = Counters()
     members = schedule.steady.members(schedule.machine.cores)
     for program in {id(one): one for one in programs}.values():
         warm = program is not programs[0]
         words = _together(windows(one, schedule.queues) for one in program.groups)
-        counted = walk_groups(words, schedule.machine, members, warm=warm, sram_beats=schedule.sram_beats)
+        have = {"sram_beats": schedule.sram_beats, "copies": schedule.copies}
+        counted = walk_groups(words, schedule.machine, members, warm=warm, **have)
         total += counted * sum(one is program for one in programs)
     return schedule.cycles(samples), total + _arriving(schedule, samples)
 
@@ -78,7 +81,7 @@ def simulate(
     feedback: per layer B_l or None: shaped like W_l for fa, (n_l, n_L) for dfa.
 
     Pure: the arguments are left as they are. Raises Hazard where the hardware could not do what a micro-program asks,
-    SpecError where shapes are not the schedule's or batches not whole.
+    SpecError where shapes are not the schedule's, labels not the network's or batches not whole.
     """
     _check_shapes(schedule, weights, inputs, labels, feedback)
     cycles, counters = count(schedule, len(labels))
@@ -124,6 +127,9 @@ def _check_shapes(
         raise SpecError(f"feedback must have the shapes {fixed}, got {given}")
     if inputs.shape != (len(labels), network.inputs):
         raise SpecError(f"inputs must have the shape ({len(labels)}, {network.inputs}), got {inputs.shape}")
+    if len(labels) and (labels.min() < 0 or labels.max() >= network.outputs):
+        found = f"{labels.min()} to {labels.max()}"
+        raise SpecError(f"labels must be in [0, {network.outputs - 1}], got {found}")
 
 
 def _flat(groups: NDArray[Any]) -> NDArray[Any]:
@@ -144,7 +150,7 @@ class _State:
         self._group_of, self._number = np.zeros((2, machine.cores), np.int64)
         for group, some in enumerate(members):
             self._group_of[some], self._number[some] = group, np.arange(len(some))
-        self._ring = new_ring(members, machine.cores)
+        self._ring = new_ring(members, machine.cores, machine.cores // schedule.copies)
         self._cores, self._width = cores, -(-machine.pes_per_core * cores // 16) * 16
         self._operands = np.zeros((groups, PIPELINE + machine.fma_latency + 2, self._width), np.float32)
         self._operands[:, isa.ONE] = 1
@@ -170,7 +176,8 @@ class _State:
         bits = np.ascontiguousarray(matrix).view(np.uint16)[at.row, at.column]
         bits = np.where((at.row >= 0) & (at.column >= 0), bits, np.uint16(0))
         if at.streamed is None:
-            self._a[self._places(at.core, at.lane, at.word)] = bits
+            for first in range(0, self._machine.cores, self._machine.cores // self._schedule.copies):
+                self._a[self._places(at.core + first, at.lane, at.word)] = bits
             return
         core, lane, word, there = np.broadcast_arrays(at.core, at.lane, at.word, at.streamed)
         self._a[self._places(core[~there], lane[~there], word[~there])] = bits[~there]
@@ -205,7 +212,8 @@ class _State:
             if self._schedule.input_beats is None:
                 self._fill(first + number * spacing, sample)
             else:
-                self._deal(*self._schedule.input_beats(number), sample)
+                cores, beats = self._schedule.input_beats(number)
+                self._deal(cores, first + beats, sample)
         if self._schedule.scaled_lag:
             rate = self._operands[0, isa.RATE, 0]
             for number, sample in enumerate(earlier):  # a product of two halves is exact; + 0 as an FMA has it

@@ -151,7 +151,7 @@ class _Pass:
             for s in range(PAIR)
         ]
         for s, one in enumerate(pair):
-            at = max(at, one.stage_own(p, self.rounds, self.start, sample=s, step=PAIR))
+            at = max(at, *one.stage_own(p, self.rounds, self.start, sample=s, step=PAIR))
         flip, past = PAIR * self.layer.positions, layout.past("inputs", self.index, 0)
         puts = [[Put("b", self.rooms.inputs + s, PAIR, {"flip": flip})] for s in range(PAIR)]
         if self.index == len(layout.layers) - 1:

@@ -75,22 +75,36 @@ class Gather:
         """At least, for a sample."""
         return self.layout.layers[self.index - 1].positions * self.layout.machine.pe_cols * self.spacing
 
-    def stage_own(self, p: Plan, rounds: Rounds, earliest: int, *, sample: int, step: int, stride: int = 0) -> int:
-        """Own words of a sample from MEM A to the stage, in cycles in which the FMA wants nothing of MEM A."""
+    def stage_own(
+        self, p: Plan, rounds: Rounds, earliest: int, *, sample: int, step: int, stride: int = 0
+    ) -> list[int]:
+        """Own words of a sample from MEM A to the stage, in cycles in which the FMA wants nothing of MEM A.
+
+        Returns when each position's is there, with `earliest` before them.
+        """
+        ready = [earliest]
         if not self.from_ring:
-            return earliest
-        before, ready = self.layout.layers[self.index - 2], earliest
+            return ready
+        before = self.layout.layers[self.index - 2]
         past = self.layout.past("activations", self.index - 1, self.ago)
         for position in range(before.own):
             at = self.layout.activations[self.index - 1] + position * self.layout.batch + sample
-            ready = move_to_b(p, rounds, ready, at, self.stage + position, step=step, stride=stride, **past)
+            ready.append(move_to_b(p, rounds, ready[-1], at, self.stage + position, step=step, stride=stride, **past))
         return ready
 
-    def emit(self, p: Plan, rounds: Rounds, earliest: int, puts: Sequence[Put]) -> int:
-        """All positions, one after the other; own words are staged. Returns when the last is in place."""
-        at, sent = earliest, dict[int, int]()
+    def emit(self, p: Plan, rounds: Rounds, staged: list[int], puts: Sequence[Put]) -> int:
+        """All positions, one after the other, own words being staged (`stage_own`). Returns when the last is in place.
+
+        Raises NoRoom if the next sample's own words would be staged before this one's have been read.
+        """
+        at, sent = staged[-1], dict[int, int]()
         for position in range(self.layout.layers[self.index - 1].positions):
             at = self.emit_position(p, rounds, at, puts, position, sent)
+        again = rounds.pace if rounds.times > 1 else rounds.period
+        for position, there in enumerate(staged[1:]):
+            last = min((position + 1) * self.layout.machine.pe_cols, self._beats) - 1
+            if rounds.count * rounds.times > 1 and sent[last] > there + again:
+                raise NoRoom("the next sample's own words come too early")
         return at + 2
 
     def emit_position(

@@ -60,11 +60,12 @@ class Layout:
     """The layers, and regions of MEM A by first word.
 
     activations[l], errors[l]: own words of hidden layer l, position by position, a word a sample; inputs[l]: gathered
-    inputs of layer l < L, alike: two layers' at most are alive, so layers take turns with two rooms, or with one if
-    two do not fit (shared): then a layer's inputs come when the layer after it has been updated. gradient: of the last
-    layer. fixed[l]: B_l, None where the rule has none. direct: whether B_l takes the output errors to layer l (dfa).
-    delay[l]: ticks from layer l's forward to its update. registers: of activations, errors and inputs of layer l, the
-    address register if they wait; activations of layer 0 lie in core SRAM. queues: the address registers.
+    inputs of layer l < L, alike: two layers' at most are alive, so layers take turns with two rooms. If two do not fit
+    (shared), a layer's inputs come when the layer after it has been updated, and take the place of all that is not
+    wanted any more. gradient: of the last layer. fixed[l]: B_l, None where the rule has none. direct: whether B_l takes
+    the output errors to layer l (dfa). delay[l]: ticks from layer l's forward to its update. registers: of activations,
+    errors and inputs of layer l, the address register if they wait; activations of layer 0 lie in core SRAM. queues:
+    the address registers. kept: where the output errors are left, each in one lane, a word a sample; None: nowhere.
     """
 
     machine: Machine
@@ -82,6 +83,7 @@ class Layout:
     shared: bool
     mem_a_words: int
     mem_b_words: int
+    kept: int | None = None
 
     @property
     def width(self) -> int:
@@ -185,21 +187,24 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
         mem_b_words=0,
     )
     layers = _layers(network, draft)
-    depth, a = len(layers), _Regions(layers[-1].address + layers[-1].positions * layers[-1].padded)
+    depth, a = len(layers), Regions(layers[-1].address + layers[-1].positions * layers[-1].padded)
     fixed = tuple(a.take(words) if words else None for words in _fixed_words(layers, rule))
     delay = (0, *(2 * (depth - index) if rule == "mbcp" else 0 for index in range(1, depth + 1)))
     if delay[1]:
         a.wait("activations", 0, batch * layers[0].positions * machine.pe_cols, delay[1] + 2)  # one arrives meanwhile
     own = [0, *(layer.own * batch for layer in layers[:-1])]
-    activations = [a.hold("activations", index, own[index], delay[index + 1]) for index in range(1, depth)]
-    errors = [a.hold("errors", index, own[index], delay[index] - delay[index + 1]) for index in range(1, depth)]
+    activations, errors, wanted = [0], [0], [0]
+    for index in range(1, depth):
+        errors.append(a.hold("errors", index, own[index], delay[index] - delay[index + 1]))
+        wanted.append(a.end)
+        activations.append(a.hold("activations", index, own[index], delay[index + 1]))
     rest = layers[-1].positions * layers[-1].padded
-    inputs, shared = _inputs(a, layers, batch, delay, machine.pe_sram_words - rest)
+    inputs, shared = _inputs(a, layers, batch, delay, wanted, machine.pe_sram_words - rest)
     return replace(
         draft,
         layers=layers,
-        activations=(0, *activations),
-        errors=(0, *errors),
+        activations=tuple(activations),
+        errors=tuple(errors),
         inputs=(0, *inputs),
         gradient=a.take(rest),
         fixed=fixed,
@@ -211,7 +216,7 @@ def make_layout(network: Network, machine: Machine, batch: int, rule: str) -> La
     )
 
 
-class _Regions:
+class Regions:
     """Hands out MEM A's words, and address registers for what waits in several stretches."""
 
     def __init__(self, end: int) -> None:
@@ -238,21 +243,24 @@ class _Regions:
 
 
 def _inputs(
-    a: _Regions, layers: tuple[LayerLayout, ...], batch: int, delay: tuple[int, ...], end: int
+    a: Regions, layers: tuple[LayerLayout, ...], batch: int, delay: tuple[int, ...], wanted: list[int], end: int
 ) -> tuple[list[int], bool]:
     """Where the gathered inputs of layers 1 .. L - 1 lie, in MEM A's words before `end`; whether they share one room.
 
-    Those of layer L - 1 wait for its update, if it is in a later tick: they have a room of their own.
+    Those of layer L - 1 wait for its update, if it is in a later tick: they have a room of their own. wanted[l]: the
+    end of what is wanted yet when the layers after l have been updated, if nothing waits for a later tick.
     """
     rooms, alive = [layer.rooms * batch for layer in layers[:-1]], len(layers) - 1
     waiting = [a.hold("inputs", alive, rooms.pop(), delay[alive])] if delay[alive] else []
     sides = [max(rooms[::-2], default=0), max(rooms[-2::-2], default=0)]  # layers take turns
-    shared = a.end + sum(sides) > end
-    first = a.take(max(sides))
-    second = first if shared else a.take(min(sides))
+    if a.end + sum(sides) > end:
+        first = [a.end if delay[1] else word for word in wanted[1:alive]] + [a.end] * (not waiting)
+        a.end = max(word + words for word, words in zip(first, rooms, strict=True)) if rooms else a.end
+        return [*first, *waiting], True
+    first, second = a.take(max(sides)), a.take(min(sides))
     if sides[1] > sides[0]:
         first, second = second, first
-    return [*((first, second) * alive)[: len(rooms)][::-1], *waiting], shared
+    return [*((first, second) * alive)[: len(rooms)][::-1], *waiting], False
 
 
 def _fixed_words(layers: tuple[LayerLayout, ...], rule: str) -> list[int]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from caterpillar.mapping.batches.gather import move_to_b, write_a
 from caterpillar.mapping.batches.halving import KEPT, SENT, Halving
-from caterpillar.mapping.batches.layout import Layout
+from caterpillar.mapping.batches.layout import Layout, up
 from caterpillar.mapping.batches.plan import Need, NoRoom, Plan, Rounds
 from caterpillar.mapping.builder import READ, WRITE, loop
 from caterpillar.mapping.isa import (
@@ -31,6 +31,7 @@ from caterpillar.mapping.isa import (
     ROW,
     SLOPE,
     TO_SOFTMAX,
+    XOR_LANE,
     ZERO,
     beat_cycles,
     softmax_cycles,
@@ -58,7 +59,7 @@ def output_rooms(layout: Layout) -> Rooms:
     """Where a sample keeps what in MEM B, from word 0 on."""
     layer, m = layout.layers[-1], layout.machine
     sizes = (len(layout.erring), layer.padded, layer.own * m.pe_cols, layer.own, layer.own * m.cores, layer.own)
-    sizes = (*sizes, layer.padded)
+    sizes = (*sizes, layer.padded if layout.kept is None else up(layer.padded, m.pes_per_core))
     return Rooms(*(sum(sizes[:i]) for i in range(len(sizes) + 1)))
 
 
@@ -88,6 +89,7 @@ class Samples:
         self.rooms = Rooms(*(word + self.base for word in output_rooms(layout)))
         self.moves = {"flip": self.rooms.words - self.base if self.places > 1 else 0}
         self.latency = layout.machine.fma_latency
+        self._spans: dict[int, list[list[int]]] = {}
         p, m = self.p, layout.machine
         ready = self.start
         for number, (index, position) in enumerate(layout.erring):
@@ -106,8 +108,10 @@ class Samples:
             for position in range(layer.own):
                 ready = self._all_reduce(ready, position)
             ready = self._softmax(ready)
+            kept = self._keep(ready)
         with p.account("backward"):
-            end = self._backward(ready)
+            end = max(kept, self._backward(ready))
+        self._check_slots()
         with p.account("update"):
             return max(end, self._gradient(end if self.beside else ready))
 
@@ -116,6 +120,20 @@ class Samples:
 
     def _fma(self, at: int, **fields: int) -> None:
         self.p.issue("fma", at, self.rounds.loops, **fields)
+
+    def _held(self, slot: int, at: int, *, begins: bool = False) -> None:
+        """A chain of sums has its accumulator or register from the cycle in which it begins to that of its last use."""
+        if begins:
+            self._spans.setdefault(slot, []).append([at, at])
+        self._spans[slot][-1][1] = at
+
+    def _check_slots(self) -> None:
+        """Raises NoRoom if chains of samples that are under way at a time want the same slot."""
+        for spans in self._spans.values() if self.count > 1 else ():
+            begun = sorted((first % self.period, last - first) for first, last in spans)
+            following = [first for first, _ in begun[1:]] + [begun[0][0] + self.period]
+            if any(first + length >= after for (first, length), after in zip(begun, following, strict=True)):
+                raise NoRoom("an accumulator or a register is wanted by another sample")
 
     def _load(self, at: int, address: int, slot: int) -> None:
         """An operand for the FMA of cycle at, and of no other."""
@@ -188,9 +206,8 @@ class Samples:
             self._load(at, gathered, KEPT)
         else:
             at = p.free_from([("mem_b", 0, [])], self.rounds, done[0] + 1)
+            self._held(ACCUMULATOR, at)
         p.b(WRITE, at, self.rounds, to, KEPT if self.beside else ACCUMULATOR, **self.moves)
-        if at - ready > self.period:
-            raise NoRoom("the accumulators are wanted by the next sample")
         return at + 1
 
     def _add(self, gathered: int, k: int, n: int, ready: int, *, begins: bool = False, halves: bool = False) -> int:
@@ -207,6 +224,9 @@ class Samples:
         a, c = SENT if loads else ACCUMULATOR + n, ZERO if begins else sum_
         self._fma(at, fma_a=a, fma_b=ONE, fma_c=c, fma_to=NONE if self.beside else sum_)
         if not self.beside:
+            self._held(sum_, at, begins=begins)
+            if halves:
+                self._held(a, at)
             return at + self.latency - 1
         self.p.b(WRITE, at + self.latency, self.rounds, gathered + k, RESULT, **self.moves)
         return at + self.latency + 1
@@ -239,6 +259,20 @@ class Samples:
         p.b(WRITE, at + 2, self.rounds, rooms.errors, COLUMN, [loop(spread, 1, address=1)], **self.moves)
         return at + 2 + spread
 
+    def _keep(self, ready: int) -> int:
+        """Each lane takes one of the output errors, or as many as there are positions of them, to MEM A."""
+        p, layout, lanes, end = self.p, self.layout, self.layout.machine.pes_per_core, ready
+        if layout.kept is None:
+            return ready
+        for position in range(-(-layout.layers[-1].outputs // lanes)):
+            at = p.free_from([("mem_b", -1, []), ("sent", -1, []), ("mem_a", 0, [])], self.rounds, end + 1)
+            read = {"mode": XOR_LANE, "offset": position * lanes}
+            p.b(READ, at - 1, self.rounds, self.rooms.errors, SENT, **read, **self.moves)
+            p.lock("sent", at - 1, 1, self.rounds)
+            p.a(WRITE, at, self.rounds, layout.kept + position * layout.batch, SENT, step=1)
+            end = at + 1
+        return end
+
     def _backward(self, ready: int) -> int:
         """Own errors from the output errors: a chain over these for each own output, and ReLU's slope."""
         p, layer, rooms, layout = self.p, self.layout.layers[-1], self.rooms, self.layout
@@ -256,6 +290,8 @@ class Samples:
                 p.a(READ, at - 1, self.rounds, row + j, MEM_A)
                 self._load(at, rooms.errors + j, SENT)
                 c = sum_ if j else ZERO
+                if layer.outputs > 1:
+                    self._held(sum_, at, begins=not j)
                 if not last:
                     self._fma(at, fma_a=MEM_A, fma_b=SENT, fma_c=c, fma_to=sum_)
             self._load(at, rooms.inputs + number, KEPT)
@@ -263,8 +299,6 @@ class Samples:
             self._fma(at, **fields, fma_to=self._to(sum_), fma_flags=SLOPE, fma_gate=KEPT)
             to = layout.errors[index] + position * layout.batch
             end = max(end, self._write(at, sum_, to, step=1, **layout.past("errors", index, 0)))
-            if at - ready > self.period:
-                raise NoRoom("the registers are wanted by the next sample")
         return end
 
     @property

@@ -208,7 +208,7 @@ class _Pass:
         staged = one.stage_own(p, rounds, start, sample=first * each, step=each, stride=1)
         put = Put("a", layout.inputs[self.index - 1] + first * each, self.batch, {"step": each, "stride": 1})
         end = one.emit(p, rounds, staged, [put])
-        if end - staged > rounds.pace:
+        if end - staged[-1] > rounds.pace:
             raise NoRoom("the next sample's inputs come too early")
         return end + (rounds.count - 1) * rounds.period + (rounds.times - 1) * rounds.pace
 
@@ -217,13 +217,13 @@ class _Pass:
         p, layout = self.p, self.layout
         own = layout.layers[self.index - 3].own if self.index > 2 else 0
         beats = layout.layers[0].positions * layout.machine.pe_cols
-        staged, sent = self.start, [self.start] * 2
-        at = self.main
+        at, ready, sent = self.main, self.start, [self.start] * 2
         for sample in range(self.batch):
             stage = self.rooms.stage + sample % 2 * own
             one = self._gather(stage=stage, beat=sample * beats)
-            staged = one.stage_own(p, ONCE, max(staged, sent[sample % 2]), sample=sample, step=0)
+            staged = one.stage_own(p, ONCE, max(ready, sent[sample % 2]), sample=sample, step=0)
+            ready = staged[-1]
             put = Put("a", layout.inputs[self.index - 1] + sample, self.batch, {})
-            at = one.emit(p, ONCE, max(at, staged), [put])
+            at = one.emit(p, ONCE, [*staged[:-1], max(at, ready)], [put])
             sent[sample % 2] = at
         return at

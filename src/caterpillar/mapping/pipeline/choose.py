@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import beat_cycles, sram_beat_cycles
@@ -53,33 +56,30 @@ def _words(split: Split) -> int:
 def _splits(network: Network, m: Machine, index: int, before: Split | None) -> list[Split]:
     """Splits of a layer that goes on with the activations of the split before."""
     layer, found = network.layers[index - 1], list[Split]()
-    panel = -(-layer.outputs // m.cores)
+    panel, pace = -(-layer.outputs // m.cores), 3 if index > 1 else 2
     width = -(-m.fma_latency // 3) if index > 1 else 1
-    # sums of one output are 3 (shift width - 1) cycles apart, at least: their way through MEM B takes two more
-    least = -(-(m.fma_latency + 2) // (3 if index > 1 else 2)) + (width > 1)
+    # sums of one output are width (shift - 1) + 1 turns apart, at least: their way through MEM B takes two more cycles
+    least = -(-(m.fma_latency + 2) // pace) + width - 1
     lanes = m.pe_rows
     while lanes <= m.pes_per_core:
-        groups, steps = m.pes_per_core // lanes, lanes // m.pe_rows
+        groups = m.pes_per_core // lanes
         sums = max(-(-panel // groups), width * -(-least // width))
-        chunk = positions = -(-layer.inputs // lanes)
-        if index > 1 and before:
-            chunk = max(before.chunk_for(steps), width if m.cores > 1 else 1)
-            positions = -(-chunk * m.cores // width) * width
         several = list[tuple[Block, ...]]()
         for grain in (1 << bit for bit in reversed(range(lanes.bit_length()))):
             split = Split(
-                panel=panel,
                 input_lanes=lanes,
                 output_lanes=groups,
                 rows=m.pe_rows,
                 sums=sums,
                 width=width,
-                chunk=chunk,
-                joined=m.cores > 1 and index > 1 and chunk < 2 * width,
-                positions=positions,
+                chunks=(),
+                joined=False,
+                positions=-(-layer.inputs // lanes),
                 grain=grain,
                 alike=index == network.depth - 1,
             )
+            if index > 1 and before:
+                split = _divided(split, before, layer.inputs, m)
             if split.blocks not in several:
                 found.append(split)
                 several.append(split.blocks)
@@ -87,6 +87,35 @@ def _splits(network: Network, m: Machine, index: int, before: Split | None) -> l
     # layer 1 takes 3 O + 4 of a position's 4 O accesses of MEM B: some shall remain for what goes on beside it
     roomy = [split for split in found if index > 1 or split.sums >= 8]
     return roomy or found
+
+
+def _divided(split: Split, before: Split, inputs: int, m: Machine) -> Split:
+    """The split with the chunks of positions that cores get: as few as hold all inputs, spread evenly.
+
+    Some cores' chunks are a position shorter than the others'. Where even the longest are too short for an error sum to
+    come round the ring in time, all are as long.
+    """
+    longest = max(before.chunk_for(split.steps), split.width if m.cores > 1 else 1)
+    shortest = next(n for n in itertools.count(1) if split.between(n) * 3 >= hop_cycles(m))
+    joined = m.cores > 1 and longest < shortest
+    filled = np.bincount(before.place_in_chunk(split.steps).ravel(), minlength=longest).cumsum()
+    chunks = (longest,) * m.cores
+    for fewer in range(1 if joined else min(m.cores, (longest - shortest) * m.cores + 1)):
+        some = [longest - (k + 1) * fewer // m.cores + k * fewer // m.cores for k in range(m.cores)]
+        if filled[np.array(some) - 1].sum() < inputs:
+            break
+        chunks = tuple(some)
+    return replace(split, chunks=chunks, joined=joined, positions=sum(chunks))
+
+
+def hop_cycles(m: Machine) -> int:
+    """From an error sum's last multiply-add to the first of the next core that begins with it, at least."""
+    return m.fma_latency + m.pe_cols * (beat_cycles(m) + 1) + 2
+
+
+def pass_cycles(split: Split, m: Machine, index: int) -> int:
+    """Cycles of a layer's pass without gaps."""
+    return -(-split.weights * least_period(split, m, index) // split.group_words)
 
 
 def least_period(split: Split, m: Machine, index: int) -> int:
@@ -114,5 +143,5 @@ def after_pass(split: Split, before: Split | None, m: Machine) -> int:
 
 def _with(plan: Plan, split: Split, m: Machine) -> Plan:
     before = plan.splits[-1] if plan.splits else None
-    cycles = split.groups * least_period(split, m, len(plan.splits) + 1)
+    cycles = pass_cycles(split, m, len(plan.splits) + 1)
     return Plan((*plan.splits, split), plan.cycles + cycles + after_pass(split, before, m))

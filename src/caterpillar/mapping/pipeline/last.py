@@ -25,7 +25,7 @@ def last_pass(b: Planner, layout: Layout, m: Machine, start: int, beat: Beat) ->
         written = start + (k - 1) * pace + beat.written
         b.memory_a(WRITE_GROUP, written, [loop(weights // k, k * pace, address=k)], base, RESULT)
     first = weights - weights % k
-    write_rest(b, [start + n * pace + beat.written for n in range(first, weights)], base + first)
+    write_rest(b, [(start + n * pace + beat.written, base + n) for n in range(first, weights)])
     for block in range(blocks):
         at = start + block * outputs * pace
         along, plain = [loop(outputs, pace, address=1)], [loop(outputs, pace)]

@@ -1,10 +1,11 @@
 """Where continuous propagation puts everything: weights, sums and errors in the PEs, activations in the core SRAMs.
 
-Core k of C owns the outputs k q .. k q + q - 1 of every layer but the last, q = ceil(n / C). In a core, lane
-p = po Pi + pi works on the inputs that fall to pi and on the outputs o = 0 .. O - 1 of group po. Inputs come in
-positions, one word for each pi: a chunk of T positions from each core, that of core k - 1 first, the core's own last.
-So what core k has added up for a position, core k + 1 can take up a chunk later. MEM A holds the weights in the order
-in which they are used. The last layer is cut along its inputs: a lane works with the activations it has made.
+Each core owns outputs of every layer but the last. In a core, lane p = po Pi + pi works on the inputs that fall to pi
+and on the outputs o = 0 .. O - 1 of group po. Inputs come in positions, one word for each pi: a chunk of T_k positions
+from each core, that of core k - 1 first, the core's own last. So what core k has added up for a position, core k + 1
+can take up T_k positions later. Chunks may differ by some positions, so that as few as can be are half empty. MEM A
+holds the weights in the order in which they are used. The last layer is cut along its inputs: a lane works with the
+activations it has made.
 """
 
 from __future__ import annotations
@@ -69,16 +70,37 @@ class Layout:
         return self.words.end
 
     @cached_property
+    def outputs(self) -> tuple[np.ndarray, ...]:
+        """[l]: the neuron of layer l of (core, group, number); -1 none.
+
+        A core has those that lie in its chunk of positions of the next layer.
+        """
+        found = [np.zeros((0, 0, 0), np.int64)]
+        for index, split in enumerate(self.splits[1:], start=1):
+            table = np.full((self.cores, split.output_lanes, split.sums), -1, np.int64)
+            chunks = (1,) * self.cores if index == self.depth - 1 else self.splits[index + 1].chunks
+            steps = self.splits[index + 1].steps if index < self.depth - 1 else 0
+            place = split.place_in_chunk(steps) if steps else np.zeros(table.shape[1:], np.int64)
+            first = 0
+            for core, chunk in enumerate(chunks):
+                mine = np.argwhere(place < chunk)[: self.sizes[index] - first]
+                table[core, mine[:, 0], mine[:, 1]] = np.arange(first, first + len(mine))
+                first += len(mine)
+            found.append(table)
+        return tuple(found)
+
+    @cached_property
     def own(self) -> tuple[np.ndarray, ...]:
         """[l]: the neuron of layer l that (core, block, lane) ends up with; -1 none."""
         found = [np.zeros((0, 0, 0), np.int64)]
         for index, split in enumerate(self.splits[1:], start=1):
-            table = np.full((len(split.blocks), self.lanes), -1, np.int64)
+            table = np.full((self.cores, len(split.blocks), self.lanes), -1, np.int64)
             for number, block in enumerate(split.blocks):
                 for lane in range(self.lanes):
-                    table[number, lane] = split.output(*split.local(block, lane))
-            neuron = np.arange(self.cores)[:, None, None] * split.panel + table
-            found.append(np.where((table >= 0) & (neuron < self.sizes[index]), neuron, -1))
+                    group, local = split.local(block, lane)
+                    if local >= 0:
+                        table[:, number, lane] = self.outputs[index][:, group, local]
+            found.append(table)
         return tuple(found)
 
     def inputs(self, index: int) -> np.ndarray:
@@ -94,11 +116,8 @@ class Layout:
             position, step = divmod(beat.number, split.steps)
             here = slice(beat.column * self.rows, (beat.column + 1) * self.rows)
             chunk[:, position, step * self.rows : (step + 1) * self.rows] = own[:, beat.block, here]
-        core, turn = np.arange(self.cores)[:, None], np.arange(self.cores)
-        owner = (core + self.cores - 1 - turn) % self.cores
-        found = np.full((self.cores, split.positions, split.input_lanes), -1, np.int64)
-        found[:, : self.cores * split.chunk] = chunk[owner].reshape(self.cores, -1, split.input_lanes)
-        return found
+        order = np.array([split.order(core) for core in range(self.cores)])
+        return chunk[order[..., 0], order[..., 1]]
 
     def weight_places(self, index: int) -> Places:
         """MEM A's words of W_index, (inputs, outputs)."""
@@ -107,19 +126,13 @@ class Layout:
         split = self.splits[index]
         lane = np.arange(self.lanes)
         group, within = lane // split.input_lanes, lane % split.input_lanes
-        position = np.arange(split.positions)[:, None, None]
-        number = np.arange(split.sums)[:, None]  # of the output in its group
-        turn = (number - split.shift * (position % split.width)) % split.sums
-        word = (position // split.width * split.sums + turn) * split.width + position % split.width
-        outputs = np.array([[split.output(int(g), n) for g in group] for n in range(split.sums)])
-        core = np.arange(self.cores)[:, None, None, None]
-        columns = core * split.panel + outputs
+        word = [[[split.slot(position, n)] for n in range(split.sums)] for position in range(split.positions)]
         return Places(
-            core=core,
+            core=np.arange(self.cores)[:, None, None, None],
             lane=lane,
-            word=self.addresses[index] + word,
+            word=self.addresses[index] + np.array(word),
             row=self.inputs(index)[:, :, None, :][..., within],
-            column=np.where((outputs >= 0) & (columns < self.sizes[index]), columns, -1),
+            column=self.outputs[index][:, group].swapaxes(1, 2)[:, None],
         )
 
     def _last_places(self) -> Places:
@@ -136,6 +149,15 @@ class Layout:
     def feedback_places(self, index: int) -> Places:
         """There is no feedback matrix."""
         raise NotImplementedError(f"continuous propagation has no feedback matrix B_{index}")
+
+
+def summed(split: Split, position: int, core: int) -> int:
+    """Where, in words of a position each, what comes off the ring for a core's position is, and then its own sums.
+
+    Sums of the core's own chunk come to lie at 0, 1, ...; what is for no position of the core's lies after them all.
+    """
+    own = position - split.positions + split.chunks[core]
+    return own % split.chunk if position < split.positions else split.chunk
 
 
 def old_delay(depth: int, layer: int) -> int:

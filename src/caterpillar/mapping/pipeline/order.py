@@ -6,7 +6,6 @@ import numpy as np
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.pipeline.layout import Layout
-from caterpillar.mapping.pipeline.split import Split
 from caterpillar.mapping.pipeline.words import last_bits
 from caterpillar.numerics import GemvOrder, Order, Visits
 
@@ -39,28 +38,26 @@ def _hidden(layout: Layout, index: int) -> GemvOrder:
 
 
 def _forward(layout: Layout, index: int) -> Visits:
-    """Of an output: all positions, group by group; within one, as its turn comes."""
+    """Of an output: all positions, one after the other."""
     split, inputs = layout.splits[index], layout.inputs(index)
     bits = (split.input_lanes - 1).bit_length()
-    rows: dict[tuple[int, ...], int] = {}
+    rows: dict[tuple[int, int], int] = {}
     terms: list[tuple[int, ...]] = []
     sums: list[tuple[int, ...]] = []
-    row: list[int] = []
-    for neuron in range(layout.sizes[index]):
-        core, local = divmod(neuron, split.panel)
-        number = local % split.sums
-        turns = sorted(range(split.width), key=lambda a: (split.turn(number, a), a))
+    row = [0] * layout.sizes[index]
+    for core, _, number in np.argwhere(layout.outputs[index] >= 0).tolist():
         size = next(block.size for block in split.blocks if number < block.first + block.used)
-        key = (core if len(inputs) > 1 else 0, size, *turns)
+        key = (core if len(inputs) > 1 else 0, size)
         if key not in rows:
             rows[key] = len(terms)
-            of_core = inputs[core if len(inputs) > 1 else 0]
-            ordered = of_core.reshape(split.groups, split.width, -1)[:, turns].reshape(-1, split.input_lanes)
+            ordered = inputs[key[0]]
             names = [_named(_halving((size - 1).bit_length(), bits), lane) for lane in range(split.input_lanes)]
             lanes = np.broadcast_to(np.array(names), ordered.shape)
             terms.append(tuple(ordered[ordered >= 0].tolist()))
             sums.append(tuple(lanes[ordered >= 0].tolist()))
-        row.append(rows[key])
+        for neuron in layout.outputs[index][core, :, number]:
+            if neuron >= 0:
+                row[neuron] = rows[key]
     return Visits(row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=split.input_lanes, combine="tree")
 
 
@@ -72,23 +69,24 @@ def _backward(layout: Layout, index: int) -> Visits:
     """
     split, before = layout.splits[index], layout.splits[index - 1]
     bits, hops = (split.output_lanes - 1).bit_length(), layout.cores if split.joined else 1
-    found: dict[tuple[int, int, int], int] = {}
+    found: dict[tuple[int, int], int] = {}
     row = [0] * layout.sizes[index - 1]
     terms: list[tuple[int, ...]] = []
     sums: list[tuple[int, ...]] = []
     for beat in before.beats(split.steps):
-        place = beat.number // split.steps
         halved = (before.words(before.blocks[beat.block], split.steps) // split.steps - 1).bit_length()
         for owner in range(layout.cores):
-            key = (owner, place % split.width, halved)
+            key = (owner, halved)
             if key not in found:
                 found[key] = len(terms)
                 names = [_named(_halving(halved, bits), group) for group in range(split.output_lanes)]
                 pairs: list[tuple[int, int]] = []
                 for hop in range(layout.cores):
-                    core, position = (owner + 1 + hop) % layout.cores, hop * split.chunk + place
-                    panel = _panel(layout, split, index, core, position % split.width)
-                    pairs += [(neuron, names[group] * hops + hop * split.joined) for neuron, group in panel]
+                    panel = layout.outputs[index][(owner + 1 + hop) % layout.cores]
+                    pairs += [
+                        (int(panel[group, number]), names[group] * hops + hop * split.joined)
+                        for number, group in np.argwhere(panel.T >= 0).tolist()
+                    ]
                 terms.append(tuple(neuron for neuron, _ in pairs))
                 sums.append(tuple(name for _, name in pairs))
             neurons = layout.own[index - 1][owner, beat.block, beat.column * layout.rows :][: layout.rows]
@@ -97,19 +95,6 @@ def _backward(layout: Layout, index: int) -> Visits:
     return Visits(
         row=tuple(row), terms=tuple(terms), sums=tuple(sums), lanes=hops, combine="chain", blocks=split.output_lanes
     )
-
-
-def _panel(layout: Layout, split: Split, index: int, core: int, a: int) -> list[tuple[int, int]]:
-    """A core's outputs in their turns, with their groups."""
-    found: list[tuple[int, int]] = []
-    for turn in range(split.sums):
-        number = (turn + split.shift * a) % split.sums
-        for group in range(split.output_lanes):
-            local = split.output(group, number)
-            neuron = core * split.panel + local
-            if local >= 0 and neuron < layout.sizes[index]:
-                found.append((neuron, group))
-    return found
 
 
 def _last(layout: Layout, machine: Machine) -> GemvOrder:

@@ -4,8 +4,9 @@ A weight takes three cycles: one for each multiply-add (two in layer 1, which se
 its three, its update is issued in `update`, so that the weight comes out when MEM A's port is free; forward takes it as
 it comes out, or a cycle later; the error's multiply-add takes the cycle that is left.
 
-Weights lie in the order of their turns, so an access of MEM A brings, or takes, the next k of them (isa.halves), which
-may go on into the next group of positions.
+Positions take turns; each begins some turns after the one before (Split.slot), so in every group of turns the outputs
+of a position that has begun in the group before come first. Weights lie in the order of their turns, so an access of
+MEM A brings, or takes, the next k of them (isa.halves), which may go on into the next group.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import READ, WRITE, WRITE_GROUP, loop
@@ -32,12 +34,13 @@ from caterpillar.mapping.isa import (
     XOR_COLUMN,
     ZERO,
     Instruction,
+    Kind,
     Loop,
     halves,
 )
-from caterpillar.mapping.pipeline.layout import Layout
+from caterpillar.mapping.pipeline.layout import Layout, summed
 from caterpillar.mapping.pipeline.parts import Access
-from caterpillar.mapping.pipeline.planner import Planner
+from caterpillar.mapping.pipeline.planner import Planner, each_core
 from caterpillar.mapping.pipeline.split import Split
 
 Run = tuple[int, int, list[Loop]]
@@ -78,7 +81,7 @@ def beat_of(machine: Machine, *, back: bool, pace: int = 3) -> Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One layer's pass: its groups of positions begin `period` cycles apart, the first at `start`.
+    """One layer's pass: its groups of turns begin `period` cycles apart, the first at `start`.
 
     gaps: so often, `apart` groups after each other, a weight's cycles are left free for what goes on beside the pass.
     """
@@ -90,7 +93,7 @@ class Pass:
     apart: int
     split: Split
     beat: Beat
-    earlier: int  # groups of the passes before
+    earlier: int  # positions of the passes before
 
     @property
     def prepared(self) -> int:
@@ -98,14 +101,9 @@ class Pass:
         return self.start - 2 * self.period - 40 if self.index > 1 else 0
 
     @property
-    def group_words(self) -> int:
-        """Weights of a group."""
-        return self.split.width * self.split.sums
-
-    @property
     def end(self) -> int:
         """When the next pass's first weight may be read."""
-        return self.group(self.split.groups)
+        return self.weight(self.split.weights)
 
     @property
     def last_weight(self) -> int:
@@ -116,16 +114,18 @@ class Pass:
         """When a group's first weight is read."""
         return self.start + number * self.period + min(max(number, 0) // self.apart, self.gaps) * self.beat.pace
 
-    def weight(self, number: int) -> int:
-        """When a weight is read."""
-        group, turn = divmod(number, self.group_words)
+    def weight(self, slot: int) -> int:
+        """When the weight of a turn is read."""
+        group, turn = divmod(slot, self.split.group_words)
         return self.group(group) + turn * self.beat.pace
 
-    def error_ready(self, number: int) -> int:
-        """When the error sum of position `number` has come out, less the latency."""
-        group, a = divmod(number, self.split.width)
-        last = self.split.width * (self.split.sums - 1) + a
-        return self.group(group) + last * self.beat.pace + self.beat.back
+    def begins(self, position: int) -> int:
+        """When a position's first weight is read."""
+        return self.weight(self.split.slot(position, 0))
+
+    def error_ready(self, position: int) -> int:
+        """When a position's error sum has come out, less the latency."""
+        return self.weight(self.split.slot(position, self.split.sums - 1)) + self.beat.back
 
     def runs(self, first: int, last: int, step: int = 1, stride: int = 0) -> Iterator[Run]:
         """The groups first, first + step, .. < last in stretches that loops tell: first cycle, first group, loops.
@@ -153,9 +153,46 @@ class Pass:
 
     def phases(self, k: int) -> Iterator[tuple[int, int, int]]:
         """Groups whose weights lie alike in MEM A's words of k: the first, every how many, its first weight's place."""
-        step = k // math.gcd(k, self.group_words)
+        step = k // math.gcd(k, self.split.group_words)
         for first in range(min(step, self.split.groups)):
-            yield first, step, first * self.group_words % k
+            yield first, step, first * self.split.group_words % k
+
+    def phased(self, first: int, last: int, k: int) -> Iterator[tuple[Run, int]]:
+        """The groups first .. last - 1 in stretches of such as lie alike, with their first weight's place."""
+        for alike, step, phase in self.phases(k):
+            for run in self.runs(alike + max(0, -(-(first - alike) // step)) * step, last, step):
+                yield run, phase
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Turns of a position under way: outputs number .. number + count - 1, in every group from `late` on.
+
+    late: 1 if the position has begun in the group before. turn: of its first output, in the group. word: of MEM B, of
+    the first output's partial sum.
+    """
+
+    late: int
+    turn: int
+    count: int
+    number: int
+    word: int
+
+
+def stretches(split: Split, a: int) -> Iterator[Stretch]:
+    """Stretches of outputs whose partial sums' words run on, of the positions that are a modulo the width."""
+    begun, start = 0, split.shift * a
+    for number in range(1, split.sums + 1):
+        ends = number == split.sums or start + number == split.sums
+        if ends or split.places[number] != split.places[number - 1] + 1:
+            late, turn = divmod(start + begun, split.sums)
+            yield Stretch(late, turn, number - begun, begun, split.places[begun])
+            begun = number
+
+
+def made(end: int, m: Machine) -> int:
+    """When all that a pass has made is in MEM B."""
+    return end + 2 * m.fma_latency + 8
 
 
 def registers(layout: Layout) -> tuple[int, int, int]:
@@ -164,71 +201,94 @@ def registers(layout: Layout) -> tuple[int, int, int]:
     return REGISTER, REGISTER + width, REGISTER + 2 * width
 
 
-def staged(layout: Layout, group: int, a: int, *, old: bool) -> int:
-    """Where in MEM B an input is put until its group, so many since the tick's first, begins."""
-    width = max(split.width for split in layout.splits)
-    return layout.words.staged + 2 * width * (group % 2) + 2 * a + old
+def staging(layout: Layout) -> int:
+    """Positions whose inputs are in MEM B, waiting for their turn, at most."""
+    return 2 * max(split.width for split in layout.splits)
+
+
+def staged(layout: Layout, position: int, *, old: bool) -> int:
+    """Where in MEM B an input is put until its position, so many since the tick's first, begins."""
+    return layout.words.staged + 2 * (position % staging(layout)) + old
 
 
 def weight_pass(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
     """Issue the multiply-adds and what they read and write, all but the inputs' way into their registers."""
     _, inputs, leaving = registers(layout)
-    for first, step, phase in one.phases(halves(m)):
-        for run in one.runs(first, one.split.groups, step, one.group_words):
-            _weights(b, layout, m, one, run, phase)
-        for run in one.runs(first, one.split.groups, step):
-            _updates(b, layout, m, one, run, phase)
-    weights = one.split.weights
-    first = weights - weights % halves(m)
-    write_rest(
-        b, [one.weight(n) + one.beat.written for n in range(first, weights)], layout.addresses[one.index] + first
-    )
+    _weights(b, layout, m, one)
     for a in range(one.split.width):
-        for stretch in _stretches(one.split, a):
+        groups = len(range(a, one.split.positions, one.split.width))
+        for stretch in stretches(one.split, a):
+            _updates(b, layout, m, one, a, stretch, groups)
             with b.account("forward"):
-                _forward(b, m, one, a, stretch, inputs + a, layout.words.sums[one.index])
+                _forward(b, m, one, a, stretch, groups, inputs + a, layout.words.sums[one.index])
+            if one.index > 1:
+                with b.account("backward"):
+                    _error_sums(b, one, a, stretch, groups, leaving + a, halves(m))
         if one.index > 1:
             with b.account("backward"):
-                _backward(b, layout, m, one, a, leaving + a)
+                _backward(b, layout, m, one, a, groups, leaving + a)
 
 
-def _weights(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase: int) -> None:
-    """Reads and writes of MEM A in a stretch of groups, whose first weight is at `phase` in a word of k."""
-    k, pace, (start, group, each) = halves(m), one.beat.pace, run
-    base = layout.addresses[one.index] + group * one.group_words
-    for op, offset in ((READ, -phase % k), (WRITE_GROUP, (k - 1 - phase) % k)):
-        loops = [*each, loop(-(-(one.group_words - offset) // k), k * pace, address=k)]
-        at = start + offset * pace
-        if op == READ:
-            with b.account("backward", "update", "forward") if one.index > 1 else b.account("update", "forward"):
-                b.memory_a(READ, at, loops, base + offset, MEM_A)
-        else:
-            with b.account("update"):
-                b.memory_a(WRITE_GROUP, at + one.beat.written, loops, base + offset - (k - 1), RESULT)
-
-
-def write_rest(b: Planner, cycles: list[int], address: int) -> None:
-    """A layer's last weights, where they do not fill a word of MEM A, are written one by one, as they come out."""
+def _weights(b: Planner, layout: Layout, m: Machine, one: Pass) -> None:
+    """Reads and writes of MEM A, by words of k weights, but for words with some turns that are no position's."""
+    k, split, base = halves(m), one.split, layout.addresses[one.index]
+    real = np.zeros(-(-split.weights // k) * k, np.bool_)
+    real[[split.slot(position, n) for position in range(split.positions) for n in range(split.sums)]] = True
+    some, full = np.any(real.reshape(-1, k), axis=1), np.all(real.reshape(-1, k), axis=1)
+    kinds: tuple[Kind, ...] = ("backward", "update", "forward") if one.index > 1 else ("update", "forward")
+    with b.account(*kinds):
+        for word, loops, at in _accesses(one, k, 0, some):
+            b.memory_a(READ, at, loops, base + word * k, MEM_A)
     with b.account("update"):
-        for number, at in enumerate(cycles):
-            b.memory_a(WRITE, at, [], address + number, RESULT)
+        for word, loops, at in _accesses(one, k, k - 1, full):
+            b.memory_a(WRITE_GROUP, at + one.beat.written, loops, base + word * k, RESULT)
+    slots = np.flatnonzero(real & np.repeat(~full, k))
+    write_rest(b, [(one.weight(slot) + one.beat.written, base + slot) for slot in slots.tolist()])
 
 
-def _updates(b: Planner, layout: Layout, m: Machine, one: Pass, run: Run, phase: int) -> None:
-    """Multiply-adds of the weights' updates in a stretch of groups."""
-    split, beat, k, (start, _, each) = one.split, one.beat, halves(m), run
-    factors, step = registers(layout)[0], split.width * beat.pace
-    for a in range(split.width):
-        for first, count, number in _stretches(split, a):
-            at = start + (first * split.width + a) * beat.pace
-            turns, errors = [*each, loop(count, step, address=1)], layout.words.errors[one.index] + number
-            with b.account("backward", "update") if one.index > 1 else b.account("update"):
-                b.memory_b(READ, at + beat.update - 1, turns, errors, LATCH)
-            fields = {"fma_a": factors + a, "fma_b": LATCH, "fma_flags": NEGATE}
-            with b.account("update"):
-                for turn, count_of, stride, half in by_half(k, split.width, phase + first * split.width + a, count):
-                    again, where = [*each, loop(count_of, stride * step)], at + turn * step + beat.update
-                    b.issue("fma", where, again, **fields, fma_c=HALF + half, fma_to=kept(k, half))
+def _accesses(one: Pass, k: int, within: int, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, list[Loop], int]]:
+    """The wanted words of k weights, each when its weight `within` has its turn: first word, loops, cycle.
+
+    Groups of which all words are wanted are told by loops.
+    """
+    size, groups = one.split.group_words, one.split.groups
+    inside = [range(-(-(g * size - within) // k), -(-((g + 1) * size - within) // k)) for g in range(groups)]
+    whole = [words.stop <= len(wanted) and wanted[words.start : words.stop].all() for words in inside]
+    first = whole.index(True) if any(whole) else groups
+    last = next((g for g in range(first, groups) if not whole[g]), groups)
+    for group in (*range(first), *range(last, groups)):
+        for word in inside[group]:
+            if word < len(wanted) and wanted[word]:
+                yield word, [], one.weight(word * k + within)
+    for alike, step, _ in one.phases(k):
+        start = alike + max(0, -(-(first - alike) // step)) * step
+        for begin, group, each in one.runs(start, last, step, one.split.group_words):
+            words = inside[group]
+            at = begin + (words.start * k + within - group * size) * one.beat.pace
+            if len(words):
+                yield words.start, [*each, loop(len(words), k * one.beat.pace, address=k)], at
+
+
+def write_rest(b: Planner, weights: list[tuple[int, int]]) -> None:
+    """Weights that do not fill a word of MEM A are written one by one, as they come out: cycles and addresses."""
+    with b.account("update"):
+        for at, address in weights:
+            b.memory_a(WRITE, at, [], address, RESULT)
+
+
+def _updates(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, some: Stretch, groups: int) -> None:
+    """Multiply-adds of the weights' updates in a stretch of turns."""
+    split, beat, k = one.split, one.beat, halves(m)
+    factors, step, first = registers(layout)[0], split.width * beat.pace, some.turn * split.width + a
+    errors, fields = layout.words.errors[one.index] + some.number, {"fma_b": LATCH, "fma_flags": NEGATE}
+    for (start, _, each), phase in one.phased(some.late, some.late + groups, k):
+        at = start + first * beat.pace + beat.update
+        with b.account("backward", "update") if one.index > 1 else b.account("update"):
+            b.memory_b(READ, at - 1, [*each, loop(some.count, step, address=1)], errors, LATCH)
+        with b.account("update"):
+            for turn, count, stride, half in by_half(k, split.width, phase + first, some.count):
+                again, to = [*each, loop(count, stride * step)], kept(k, half)
+                b.issue("fma", at + turn * step, again, fma_a=factors + a, fma_c=HALF + half, fma_to=to, **fields)
 
 
 def by_half(k: int, width: int, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
@@ -246,64 +306,54 @@ def kept(k: int, half: int) -> int:
     return STAGED + half if half < k - 1 else NONE
 
 
-def _stretches(split: Split, a: int) -> Iterator[tuple[int, int, int]]:
-    """First turn, turns and first output of the stretches in which a position's outputs, and their words, run on."""
-    begun = 0
-    for turn in range(1, split.sums + 1):
-        last, number = ((one + split.shift * a) % split.sums for one in (turn - 1, turn))
-        if turn == split.sums or split.places[number] != split.places[last] + 1:
-            yield begun, turn - begun, (begun + split.shift * a) % split.sums
-            begun = turn
-
-
-def _forward(b: Planner, m: Machine, one: Pass, a: int, stretch: tuple[int, int, int], factor: int, sums: int) -> None:
-    """Partial sums lie in MEM B; in the first group, the first turn of each output starts from +0."""
+def _forward(b: Planner, m: Machine, one: Pass, a: int, some: Stretch, groups: int, factor: int, sums: int) -> None:
+    """Partial sums lie in MEM B; the first position's start from +0."""
     split, beat = one.split, one.beat
-    first, count, number = stretch
-    step = split.width * beat.pace
-    fresh = split.shift if a < split.width - 1 else split.sums - split.shift * a
-    fresh = min(count, max(0, fresh - first))
-    fields = {"fma_a": factor, "fma_b": beat.result}
-    later = (first * split.width + a) * beat.pace + beat.forward
-    b.issue("fma", one.start + later, [loop(fresh, step)], **fields, fma_c=ZERO)
-    for low, high, skip in ((0, 1, fresh), (1, split.groups, 0)):
-        for start, _, each in one.runs(low, high):
-            where = start + later + skip * step
-            turns = [*each, loop(count - skip, step, address=1)]
-            b.memory_b(READ, where - 1, turns, sums + split.places[number] + skip, LATCH + 1)
-            b.issue("fma", where, [*each, loop(count - skip, step)], **fields, fma_c=LATCH + 1)
-    for start, _, each in one.runs(0, split.groups):
-        turns = [*each, loop(count, step, address=1)]
-        b.memory_b(WRITE, start + later + m.fma_latency, turns, sums + split.places[number], RESULT)
+    step, fields = split.width * beat.pace, {"fma_a": factor, "fma_b": beat.result}
+    later, end = (some.turn * split.width + a) * beat.pace + beat.forward, some.late + groups
+    word, plain, along = sums + some.word, loop(some.count, step), loop(some.count, step, address=1)
+    if a == 0:
+        b.issue("fma", one.start + later, [plain], **fields, fma_c=ZERO)
+    for start, _, each in one.runs(some.late + (a == 0), end):
+        b.memory_b(READ, start + later - 1, [*each, along], word, LATCH + 1)
+        b.issue("fma", start + later, [*each, plain], **fields, fma_c=LATCH + 1)
+    for start, _, each in one.runs(some.late, end):
+        b.memory_b(WRITE, start + later + m.fma_latency, [*each, along], word, RESULT)
 
 
-def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, leaving: int) -> None:
+def _backward(b: Planner, layout: Layout, m: Machine, one: Pass, a: int, groups: int, leaving: int) -> None:
     """An error sum begins with what came off the ring (in the first chunk: +0) and ends in a register.
 
-    Those of the last chunk, which are the core's own, stay in MEM B, where what came off the ring was: a word for each
-    beat of the position, its columns' own. Sums that are joined later all begin with +0 and go to a register.
+    Sums that are joined later all begin with +0.
     """
-    split, beat, k = one.split, one.beat, halves(m)
-    later, places = a * beat.pace + beat.back, layout.cores * split.chunk
+    split, beat, k, cores = one.split, one.beat, halves(m), layout.cores
+    first = split.shift * a * split.width + a
+    later = first * beat.pace + beat.back
     target = leaving if split.sums == 1 else ACCUMULATOR + a
-    begun = split.groups if layout.cores == 1 or split.joined else -(-(split.chunk - a) // split.width)
-    for first, every, phase in one.phases(k):
-        half = (phase + a) % k
-        starts = range(first, begun, every)
-        for low, high, c in ((first, begun, ZERO), (first + every * len(starts), split.groups, LATCH + 2)):
-            for start, _, each in one.runs(low, high, every):
-                b.issue("fma", start + later, each, fma_a=HALF + half, fma_b=LATCH, fma_c=c, fma_to=target)
-        for start, _, each in one.runs(first, split.groups, every):
-            _error_sums(b, one, (start + later, each), phase + a, ACCUMULATOR + a, leaving, k)
-    for group in range(begun, split.groups):
-        number, at = group * split.width + a, one.group(group) + later - 1
-        b.memory_b(READ, at, [], layout.words.carried[one.index] + number % split.chunk * split.steps, LATCH + 2)
-        b.hold("latch 2", np.array([at]))
-    fields = own_column(split.steps)
-    for number in range(places - split.chunk, places):
-        if number % split.width == a and not split.joined:
-            word = layout.words.carried[one.index] + number % split.chunk * split.steps
-            b.memory_b(WRITE, one.error_ready(number) + m.fma_latency, [], word, RESULT, **fields)
+    alone = cores == 1 or split.joined
+    # positions of the first chunk: of the core before, which is longer here and there
+    shortest, longest = (
+        groups if alone else min(groups, max(0, -(-(chunk - a) // split.width)))
+        for chunk in (min(split.chunks), max(split.chunks))
+    )
+    for low, high, c in ((0, shortest, ZERO), (longest, groups, LATCH + 2)):
+        for (start, _, each), phase in one.phased(low, high, k):
+            b.issue("fma", start + later, each, fma_a=HALF + (phase + first) % k, fma_b=LATCH, fma_c=c, fma_to=target)
+    for group in range(shortest, groups):
+        position, at = group * split.width + a, one.group(group) + later
+        b.memory_b(READ, at - 1, [], carried(layout, one.index, position), LATCH + 2)
+        b.hold("latch 2", np.array([at - 1]))
+        if group < longest:
+            c = each_core(ZERO if position < split.chunks[core - 1] else LATCH + 2 for core in range(cores))
+            half = HALF + (group * split.group_words + first) % k
+            b.issue("fma", at, [], fma_a=half, fma_b=LATCH, fma_c=c, fma_to=target)
+
+
+def carried(layout: Layout, index: int, position: int) -> int:
+    """Where what has come off the ring for each core's position lies, and then the sums of its own ones."""
+    split = layout.splits[index]
+    words = [summed(split, position, core) for core in range(layout.cores)]
+    return each_core(layout.words.carried[index] + word * split.steps for word in words)
 
 
 def own_column(words: int) -> dict[str, int]:
@@ -311,19 +361,21 @@ def own_column(words: int) -> dict[str, int]:
     return {"mode": XOR_COLUMN, "bits": (words - 1).bit_length()} if words > 1 else {}
 
 
-def _error_sums(
-    b: Planner, one: Pass, run: tuple[int, list[Loop]], first: int, sums: int, leaving: int, k: int
-) -> None:
-    """The multiply-adds of a position's error sum but the first, in a stretch of groups; first: that weight's place."""
-    split, (start, each) = one.split, run
+def _error_sums(b: Planner, one: Pass, a: int, some: Stretch, groups: int, leaving: int, k: int) -> None:
+    """The multiply-adds of a position's error sum but the first, in a stretch of turns."""
+    split, sums = one.split, ACCUMULATOR + a
     step, fields = split.width * one.beat.pace, {"fma_b": LATCH, "fma_c": sums}
-    for turn, count, stride, half in by_half(k, split.width, first + split.width, split.sums - 2):
-        inner, at = [*each, loop(count, stride * step)], start + (1 + turn) * step
-        b.issue("fma", at, inner, **fields, fma_a=HALF + half, fma_to=sums)
-    if split.sums > 1:
-        last = split.sums - 1
-        half = (first + last * split.width) % k
-        b.issue("fma", start + step * last, each, **fields, fma_a=HALF + half, fma_to=leaving)
+    skip, last = int(some.number == 0), some.number + some.count == split.sums > 1
+    first = (some.turn + skip) * split.width + a
+    for (start, _, each), phase in one.phased(some.late, some.late + groups, k):
+        at = start + first * one.beat.pace + one.beat.back
+        for turn, count, stride, half in by_half(k, split.width, phase + first, some.count - skip - last):
+            inner = [*each, loop(count, stride * step)]
+            b.issue("fma", at + turn * step, inner, **fields, fma_a=HALF + half, fma_to=sums)
+        if last:
+            turn = some.count - skip - 1
+            half = (phase + first + turn * split.width) % k
+            b.issue("fma", at + turn * step, each, **fields, fma_a=HALF + half, fma_to=leaving)
 
 
 def free_for(b: Planner, one: Pass, group_words: int, latency: int) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.pipeline.choose import choices, least_period
+from caterpillar.mapping.pipeline.choose import choices, least_period, pass_cycles
 from caterpillar.mapping.pipeline.layout import Layout, finish
 from caterpillar.mapping.pipeline.order import make_order
 from caterpillar.mapping.pipeline.planner import TooLate
@@ -27,7 +27,7 @@ WORTH = 1000  # gaps of less than one in so many cycles of a tick are left as th
 LAYOUTS = 2  # so many that fit are planned
 # Two layers share words if between their passes lie so many cycles, and some more a word: so long it takes at most, by
 # trial, to add up what one has left, or to bring what the other takes.
-ENOUGH = 400
+ENOUGH = 600
 
 
 def place_pipeline(program: Program, machine: Machine) -> Schedule | Infeasible:
@@ -67,7 +67,7 @@ def _plan(layout: Layout, machine: Machine) -> tuple[Tick, Layout] | None:
     """A tick with few gaps in which no pass waits; if there is none, with many, in which they may."""
     room = Room()
     for index, split in enumerate(layout.splits[1:], start=1):
-        room.group[index] = least_period(split, machine, index) - (3 if index > 1 else 2) * split.width * split.sums
+        room.group[index] = least_period(split, machine, index) - (3 if index > 1 else 2) * split.group_words
     for gaps in GAPS:
         _set_gaps(room, layout, machine, gaps)
         with suppress(TooLate):
@@ -120,7 +120,7 @@ def _always(_first: int, _second: int) -> bool:
 
 def _apart(splits: tuple[Split, ...], machine: Machine) -> Callable[[int, int], bool]:
     """Whether two layers may not share words: too few cycles lie between their passes, or those of the next tick."""
-    cycles = [split.groups * least_period(split, machine, i) for i, split in enumerate(splits, start=1)]
+    cycles = [pass_cycles(split, machine, i) for i, split in enumerate(splits, start=1)]
     words = [max(split.padded, split.sums) for split in splits]
     starts = [0, 0]
     for one in cycles:

@@ -7,7 +7,8 @@ address registers' words of t div T ticks ago.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from caterpillar.checks import CaterpillarError
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import PORTS, WRITE, Builder
-from caterpillar.mapping.isa import ACCUMULATOR, LATCH, RESULT, Queue, Unit, accumulators
+from caterpillar.mapping.isa import ACCUMULATOR, LATCH, RESULT, MicroProgram, Queue, Unit, accumulators
 from caterpillar.mapping.pipeline.parts import Access, Hold, Link, Part, Use, Word, read, use
 
 AHEAD = 1024  # cycles that are looked through at once, at most
@@ -23,6 +24,30 @@ NEVER = 1 << 40
 WAIT = 12  # cycles that a word may wait in a latch or an accumulator for what comes next
 
 Busy = NDArray[np.bool_]
+
+
+class EachCore(int):
+    """A field that differs from core to core; as a number it is that of core 0."""
+
+    cores: tuple[int, ...]
+
+    def __bool__(self) -> bool:
+        return any(self.cores)
+
+
+def each_core(values: Iterable[int]) -> int:
+    """A field's value for each core, in order."""
+    cores = tuple(values)
+    if len(set(cores)) == 1:
+        return cores[0]
+    found = EachCore(cores[0])
+    found.cores = cores
+    return found
+
+
+def plus(value: int, more: int) -> int:
+    """A field's value, so much further on every core."""
+    return each_core(one + more for one in value.cores) if isinstance(value, EachCore) else value + more
 
 
 class TooLate(CaterpillarError):
@@ -52,6 +77,27 @@ class Planner(Builder):
         """All passes are planned: the tick is so many cycles, and what follows may go on in the next one."""
         self._tick = self.end
         return self._tick
+
+    def program(self, cycles: int) -> MicroProgram:
+        """The finished program; where fields differ from core to core, one for each group of cores that do the same."""
+        plan = super().program(cycles)
+        varied = [
+            (number, {name: value.cores for name, value in one.fields if isinstance(value, EachCore)})
+            for number, one in enumerate(plan.instructions)
+        ]
+        varied = [(number, fields) for number, fields in varied if fields]
+        if not varied:
+            return plan
+        told = list(zip(*(values for _, fields in varied for values in fields.values()), strict=True))
+        firsts = list(dict.fromkeys(told))
+        programs: list[MicroProgram] = []
+        for core in map(told.index, firsts):
+            mine = list(plan.instructions)
+            for number, fields in varied:
+                given = dict(mine[number].fields) | {name: values[core] for name, values in fields.items()}
+                mine[number] = replace(mine[number], fields=tuple(given.items()))
+            programs.append(replace(plan, instructions=tuple(mine)))
+        return replace(programs[0], others=tuple(programs[1:]), group_of=tuple(map(firsts.index, told)))
 
     def hold(self, what: str, cycles: NDArray[np.int64]) -> None:
         """Speak for something in given cycles; may be spoken for already."""
@@ -109,12 +155,27 @@ class Planner(Builder):
         """
         for tick in (0, 1):
             first = max(start - tick * self._tick, 0)
-            for at in first + 1 + np.flatnonzero(~self._busy_from("fma", first + 1, max(0, self._tick - first - 1))):
-                parts = self._around(int(at), first, reads, link, to, m)
+            for at in self._candidates(first, link):
+                parts = self._around(at, first, reads, link, to, m)
                 if parts:
-                    self._issue_all(tick * self._tick + int(at), [use(0, "fma", **fields, **parts[0]), *parts[1]])
-                    return tick * self._tick + int(at) + parts[2]
+                    self._issue_all(tick * self._tick + at, [use(0, "fma", **fields, **parts[0]), *parts[1]])
+                    return tick * self._tick + at + parts[2]
         raise TooLate(what="a multiply-add", cycles=self._tick)
+
+    def _candidates(self, first: int, link: Link | None) -> Iterator[int]:
+        """Cycles after the first in which the FMA is free, the links just before them for as long as a word goes."""
+        at, ahead = first + 1, 64
+        while at < self._tick:
+            count = min(ahead, self._tick - at)
+            free = ~self._busy_from("fma", at, count)
+            if link:
+                late = max(0, link.hops - (at - first - 1))  # cycles too early for a word that is sent after the first
+                free[:late] = False
+                held = self._map("links", at + count)[at + late - link.hops : at + count]
+                sums = np.concatenate([[0], np.cumsum(held)])
+                free[late:] &= sums[link.hops : -1] == sums[: -link.hops - 1]
+            yield from (at + np.flatnonzero(free)).tolist()
+            at, ahead = at + count, min(4 * ahead, AHEAD)
 
     def _around(
         self, at: int, first: int, reads: Sequence[Word], link: Link | None, to: Word, m: Machine

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from caterpillar.mapping.isa import power_of_two_at_least
 
 
@@ -41,20 +44,19 @@ class Beat:
 class Split:
     """A core's outputs and inputs on its lanes.
 
-    panel: outputs of a core. input_lanes, output_lanes: Pi, Po. rows: of PEs. sums: O. width: positions that take
-    turns, so that a sum is not needed before it is ready. chunk: T, positions of one core's activations (of the first
-    layer: all positions). joined: a chunk is too short for what comes off the ring to begin an error sum with; it is
-    added in the end. positions: all, whole groups of `width`. grain: what remains of the sums is rounded up to
-    so many. alike: blocks of sums all have the same size (before the last layer).
+    input_lanes, output_lanes: Pi, Po. rows: of PEs. sums: O. width: positions under way at a time, so that an error
+    sum is not needed before it is ready. chunks: T_k, positions of each core's activations of the layer before; none
+    in the first layer. joined: a chunk is too short for what comes off the ring to begin an error sum with; it is added
+    in the end. positions: of all cores. grain: what remains of the sums is rounded up to so many. alike: blocks of
+    sums all have the same size (before the last layer).
     """
 
-    panel: int
     input_lanes: int
     output_lanes: int
     rows: int
     sums: int
     width: int
-    chunk: int
+    chunks: tuple[int, ...]
     joined: bool
     positions: int
     grain: int
@@ -71,19 +73,50 @@ class Split:
         return self.output_lanes * self.steps
 
     @property
+    def chunk(self) -> int:
+        """The most positions of a core's activations."""
+        return max(self.chunks, default=0)
+
+    @property
+    def uneven(self) -> bool:
+        """Whether cores' chunks differ."""
+        return len(set(self.chunks)) > 1
+
+    @property
     def shift(self) -> int:
-        """From one position of a group to the next, how much further on in the outputs the same weight's turn is."""
+        """From one position to the next that is under way, by how many outputs it begins later."""
         return self.sums // self.width
 
     @property
-    def groups(self) -> int:
-        """Groups of `width` positions."""
-        return self.positions // self.width
+    def group_words(self) -> int:
+        """Turns of `width` positions."""
+        return self.width * self.sums
+
+    def slot(self, position: int, number: int) -> int:
+        """The turn of an output's weight: positions take turns, each begins `shift` outputs after the one before."""
+        group, a = divmod(position, self.width)
+        return group * self.group_words + (number + self.shift * a) * self.width + a
+
+    @cached_property
+    def weights(self) -> int:
+        """Turns, or words of MEM A. In the first and the last some positions have not begun, or have ended."""
+        last = range(max(0, self.positions - self.width), self.positions)
+        return 1 + max(self.slot(position, self.sums - 1) for position in last)
 
     @property
-    def weights(self) -> int:
-        """Weights of a lane, padding included."""
-        return self.positions * self.sums
+    def groups(self) -> int:
+        """Groups of turns, the last of which may end early."""
+        return -(-self.weights // self.group_words)
+
+    def between(self, apart: int) -> int:
+        """Turns from the last of a position to the first of the one that so many are after it, at least."""
+        return min(self.slot(a + apart, 0) - self.slot(a, self.sums - 1) for a in range(self.width))
+
+    def order(self, core: int) -> list[tuple[int, int]]:
+        """A core's positions, as (whose, which of its chunk): its own last."""
+        cores = len(self.chunks)
+        owners = [(core - turn) % cores for turn in range(1, cores + 1)]
+        return [(owner, place) for owner in owners for place in range(self.chunks[owner])]
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -163,11 +196,12 @@ class Split:
         part, within = divmod(lane % self.input_lanes % block.size, block.share)
         return lane // self.input_lanes ^ part, block.first + within if within < block.used else -1
 
-    def output(self, group: int, number: int) -> int:
-        """Number in the panel of a group's output; -1 if there is none."""
-        found = group * self.sums + number
-        return found if 0 <= number < self.sums and found < self.panel else -1
-
-    def turn(self, number: int, position: int) -> int:
-        """When in its group of positions an output's weight has its turn."""
-        return (number - self.shift * (position % self.width)) % self.sums
+    def place_in_chunk(self, steps: int) -> NDArray[np.int64]:
+        """(group, number): in which position of its core an output is, where the next layer's have `steps` beats."""
+        found = np.zeros((self.output_lanes, self.sums), np.int64)
+        for beat in self.beats(steps):
+            for lane in range(beat.column * self.rows, (beat.column + 1) * self.rows):
+                group, number = self.local(self.blocks[beat.block], lane)
+                if number >= 0:
+                    found[group, number] = beat.number // steps
+        return found

@@ -16,46 +16,60 @@ from caterpillar.mapping.isa import (
     beat_cycles,
     sram_beat_cycles,
 )
-from caterpillar.mapping.pipeline.layout import Layout, old_delay
+from caterpillar.mapping.pipeline.choose import hop_cycles
+from caterpillar.mapping.pipeline.layout import Layout, old_delay, summed
 from caterpillar.mapping.pipeline.parts import Hold, Part, read, use, write
-from caterpillar.mapping.pipeline.passes import Pass, behind, load, own_column, registers, staged
-from caterpillar.mapping.pipeline.planner import Planner, TooLate
+from caterpillar.mapping.pipeline.passes import (
+    Pass,
+    behind,
+    carried,
+    load,
+    made,
+    own_column,
+    registers,
+    staged,
+    staging,
+)
+from caterpillar.mapping.pipeline.planner import Planner, TooLate, each_core, plus
 
 
 def stream(b: Planner, layout: Layout, m: Machine, one: Pass, loaded: list[int], before: Pass | None) -> None:
-    """Bring every group's inputs before it begins, and pass error sums on as they come out.
+    """Bring every position's inputs before it begins, and pass error sums on as they come out.
 
-    loaded: when the registers of each group since the tick's first have been loaded; this pass's are added. before:
+    loaded: when the registers of each position since the tick's first have been loaded; this pass's are added. before:
     the pass whose inputs are in those registers.
     """
-    errors = _Errors(b, layout, m, one) if one.index > 1 else None
-    for group in range(one.split.groups + 1):
-        if errors and group:
-            errors.leave(group - 1)
-        if group < one.split.groups:
-            first = max(one.prepared, loaded[-2] if len(loaded) > 1 else 0)
-            _inputs(b, layout, m, one, group, first, before if group == 0 else None)
-            loaded.append(one.group(group) + one.split.width * one.beat.pace + one.beat.forward)
+    errors, split = _Errors(b, layout, m, one) if one.index > 1 else None, one.split
+    # what has less time to spare is planned first
+    after = split.width if errors and errors.hasty else 3 * split.width
+    for position in range(split.positions + after):
+        if errors and errors.hasty and position >= after:
+            errors.leave(position - after)
+        if position < split.positions:
+            waiting = staging(layout)
+            first = max(one.prepared, loaded[-waiting] if len(loaded) >= waiting else 0)
+            _inputs(b, layout, m, one, position, first, before)
+            loaded.append(one.begins(position) + one.beat.forward)
+        if errors and not errors.hasty and position >= after:
+            errors.leave(position - after)
 
 
-def _inputs(b: Planner, layout: Layout, m: Machine, one: Pass, group: int, first: int, before: Pass | None) -> None:
-    split, pace = one.split, one.beat.pace
+def _inputs(b: Planner, layout: Layout, m: Machine, one: Pass, number: int, first: int, before: Pass | None) -> None:
+    width, pace, weight = one.split.width, one.beat.pace, one.begins(number)
     factors, inputs, _ = registers(layout)
-    for a in range(split.width):
-        number = group * split.width + a
-        weight = one.group(group) + a * pace
-        for old, need in ((True, weight + one.beat.update), (False, weight + one.beat.forward)):
-            address = staged(layout, one.earlier + group, a, old=old)
-            with b.account("update" if old else "forward"):
-                ready = _bring(b, layout, m, one, number, first, address, old=old)
-                if ready > need - 1:
-                    raise TooLate(what="first inputs" if group == 0 else "inputs", cycles=ready - need + 1)
-                window = min(need - ready, split.width * pace)
-                if before:  # until its last weights, its inputs are needed
-                    last = before.last_weight + (before.beat.update if old else before.beat.forward)
-                    window = min(window, max(1, need - last))
-                if not load(b, need, window, address, (factors if old else inputs) + a):
-                    raise TooLate(what="first inputs" if group == 0 else "inputs", cycles=1)
+    what = "first inputs" if number < width else "inputs"
+    for old, need in ((True, weight + one.beat.update), (False, weight + one.beat.forward)):
+        address = staged(layout, one.earlier + number, old=old)
+        with b.account("update" if old else "forward"):
+            ready = _bring(b, layout, m, one, number, first, address, old=old)
+            if ready > need - 1:
+                raise TooLate(what=what, cycles=ready - need + 1)
+            window = min(need - ready, width * pace)
+            if before and number < width:  # until its last weights, its inputs are needed
+                last = before.last_weight + (before.beat.update if old else before.beat.forward)
+                window = min(window, max(1, need - last))
+            if not load(b, need, window, address, (factors if old else inputs) + number % width):
+                raise TooLate(what=what, cycles=1)
 
 
 def _bring(
@@ -66,18 +80,17 @@ def _bring(
     register = (layout.registers.old if old else layout.registers.fresh)[layer]
     base = (layout.old if old else layout.fresh)[layer]
     lag = behind(layout, register, old_delay(layout.depth, layer) if old else 1) if register else 0
-    # the core's own chunk comes last, and is the first in the SRAM: chunk s is that of core k + s
-    turn, place = divmod(number, split.chunk)
-    chunk = 0 if layer == 0 else layout.cores - 1 - turn
-    beat = base + (chunk * split.chunk + place) * split.steps
+    if layer:  # the core's own chunk comes last, and is the first in the SRAM: chunk s is that of core k + s
+        cores, order = layout.cores, [split.order(core)[number] for core in range(layout.cores)]
+        places = [(owner - core) % cores * split.chunk + place for core, (owner, place) in enumerate(order)]
+        beat = each_core(base + place * split.steps for place in places)
+    else:
+        beat = base + number * split.steps
     parts: list[Part] = []
     for step in range(split.steps):
         at = step * spacing
         fields = {"row_from": FROM_SRAM, "row_to": step, "row_mask": split.steps - 1}
-        if chunk < 0:  # a position that only fills the last group
-            fields |= {"row_address": layout.empty}
-        else:
-            fields |= {"row_address": beat + step, **({"row_queue": register, "row_lag": lag} if register else {})}
+        fields |= {"row_address": plus(beat, step), **({"row_queue": register, "row_lag": lag} if register else {})}
         parts += [use(at, "row_bus", **fields), Hold(at, "core SRAM", spacing)]
     end = (split.steps - 1) * spacing + 1
     parts += [Hold(0, "row latch", end), write(end, address, ROW)]
@@ -92,31 +105,48 @@ class _Errors:
         self._sent = self._taken = 0
         self._stored: dict[int, int] = {}  # when what has come off the ring for a position can be read
 
-    def leave(self, group: int) -> None:
-        """A group's sums go to the next core, which takes them off the ring; the last chunk's stay."""
-        one, layout = self._one, self._layout
-        split, own = one.split, (layout.cores - 1) * one.split.chunk
-        for a in range(split.width):
-            number, slot = group * split.width + a, registers(layout)[2] + a
-            ready = one.error_ready(number) + self._m.fma_latency
-            until = ready + one.period - self._m.fma_latency  # then the next sum is on its way to the register
-            if split.joined and split.chunk <= number < own + split.chunk:
-                with self._b.account("backward"):
-                    ready = self._join(ready, until, number, last=number >= own)
-            if number < own:
-                with self._b.account("collective"):
-                    self._take(self._send(ready, slot, until), number + split.chunk)
+    @property
+    def hasty(self) -> bool:
+        """Whether sums have little time to spare on their way to the next core: less than a group of turns."""
+        split = self._one.split
+        spare = split.between(min(split.chunks)) * self._one.beat.pace - hop_cycles(self._m)
+        return not split.joined and spare < self._one.period
+
+    def leave(self, number: int) -> None:
+        """A position's sum goes from its register to the next core, which takes it off the ring.
+
+        Those of the last chunk, which are the core's own, go to MEM B, where what came off the ring was: a word for
+        each beat of the position, its columns' own.
+        """
+        one, split = self._one, self._one.split
+        slot = registers(self._layout)[2] + number % split.width
+        ready = one.error_ready(number) + self._m.fma_latency
+        until = ready + one.period - self._m.fma_latency  # then the next sum is on its way to the register
+        own, last = split.positions - split.chunk, split.positions - min(split.chunks)
+        if split.joined and split.chunk <= number:
+            with self._b.account("backward"):
+                ready = self._join(ready, until, number, last=number >= own)
+        if number < last:
+            with self._b.account("collective"):
+                self._take(self._send(ready, slot, until), number)
+        if number >= own and not split.joined:
+            word = carried(self._layout, one.index, number)
+            with self._b.account("backward"):
+                at = self._b.first_fit(ready, [write(0, word, slot, **own_column(split.steps))])
+            if at >= min(until, made(one.end, self._m)):
+                raise TooLate(what=f"errors {one.index}", cycles=1)
 
     def _join(self, ready: int, until: int, number: int, *, last: bool) -> int:
         """Adds what has come off the ring to a sum in a register: there, or for the core's own in MEM B."""
-        m, start, carried = self._m, max(ready, self._stored[number]), self._carried(number)
+        m, start = self._m, max(ready, self._stored[number - self._one.split.chunk])
+        word = carried(self._layout, self._one.index, number)
         slot = registers(self._layout)[2] + number % self._one.split.width
         parts: list[Part] = [
             use(0, "fma", fma_a=slot, fma_b=ONE, fma_c=LATCH + 2, **({} if last else {"fma_to": slot}))
         ]
         if last:
-            parts.append(write(m.fma_latency, carried, RESULT, **own_column(self._one.split.steps)))
-        variants = [[*read(-early, carried, 2, 0), *parts] for early in (1, 2, 3, 4)]
+            parts.append(write(m.fma_latency, word, RESULT, **own_column(self._one.split.steps)))
+        variants = [[*read(-early, word, 2, 0), *parts] for early in (1, 2, 3, 4)]
         at = self._b.best_fit(start, variants) - 1 - (m.fma_latency if last else 0)
         if at >= until:
             raise TooLate(what=f"errors {self._one.index}", cycles=at - until + 1)
@@ -138,21 +168,21 @@ class _Errors:
         return arrivals
 
     def _take(self, arrivals: list[int], number: int) -> None:
-        """Beats may come off the queue one by one; the row latches are spoken for until all have been stored."""
-        one, split = self._one, self._one.split
+        """Beats may come off the queue one by one; the row latches are spoken for until all have been stored.
+
+        number: the sending core's position. The next core has it as many positions later as the sender's chunk is long.
+        """
+        one, split, cores = self._one, self._one.split, self._layout.cores
         columns, parts = self._m.pe_cols, []
         for column in range(columns):
             parts.append(use(column, "row_bus", row_from=FROM_UP, row_to=column, row_mask=EXACT))
-        parts += [Hold(0, "row latch", columns), write(columns, self._carried(number), ROW)]
+        words = [summed(split, number + split.chunks[core - 1], core) * split.steps for core in range(cores)]
+        to = each_core(self._layout.words.carried[one.index] + word for word in words)
+        parts += [Hold(0, "row latch", columns), write(columns, to, ROW)]
         first = max([self._taken, *(at - column for column, at in enumerate(arrivals))])
         begun = self._b.first_fit(first, parts)
         self._taken = begun + columns
         self._stored[number] = begun + columns + 1
-        group, a = divmod(number, split.width)
-        need = one.group(group) + a * one.beat.pace + one.beat.back - 1
+        need = one.begins(number + min(split.chunks)) + one.beat.back - 1
         if not split.joined and begun + columns + 1 > need:
             raise TooLate(what=f"errors {one.index}", cycles=begun + columns + 1 - need)
-
-    def _carried(self, number: int) -> int:
-        one = self._one
-        return self._layout.words.carried[one.index] + number % one.split.chunk * one.split.steps

@@ -12,13 +12,14 @@ from caterpillar.mapping.pipeline.collectives import Collectives
 from caterpillar.mapping.pipeline.last import last_pass
 from caterpillar.mapping.pipeline.layout import Layout
 from caterpillar.mapping.pipeline.output import Output
-from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, weight_pass
+from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, made, weight_pass
 from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
 from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
 
 PATIENCE = 200  # so often room is widened
 SHORTLY = 16  # cycles
+MUCH = 64  # a tick is made longer by one part of so many where something finds no room in two of them
 
 
 def additions(layout: Layout, machine: Machine) -> dict[int, int]:
@@ -57,13 +58,14 @@ class Tick:
 def steady_tick(layout: Layout, machine: Machine, room: Room, *, patient: bool) -> Tick:
     """Room is widened until everything is there when it is needed; unless patient, passes do not wait but shortly."""
     for _ in range(PATIENCE):
+        attempt = _Tick(layout, machine, room)
         try:
-            program, late = _Tick(layout, machine, room).tick()
+            program, late = attempt.tick()
             return Tick(program=program, late=late, room=room)
-        except TooLate:
+        except TooLate as found:
             if not patient:
                 raise
-            room.before[1] = room.before.get(1, 0) + 32
+            room.before[attempt.serves] = room.before.get(attempt.serves, 0) + 1 + found.cycles // MUCH
         except _Widen as wish:
             if not (patient or wish.stream or wish.cycles <= SHORTLY):
                 raise TooLate(what="a pass", cycles=wish.cycles) from None
@@ -91,6 +93,7 @@ class _Tick:
         self._cycles = 0
         self._loaded: list[int] = []
         self._marks: list[tuple[int, int, str]] = []
+        self.serves = 1  # the layer whose pass needs what is being planned
 
     def tick(self) -> tuple[MicroProgram, bool]:
         """Passes first, then what goes on beside them and beside those of the next tick, in the order of its cycles."""
@@ -128,6 +131,7 @@ class _Tick:
     def _activations(self, steps: Collectives, index: int) -> None:
         """The activations of a hidden layer, and all cores' for the next one."""
         depth, made = self._layout.depth, self._made(index)
+        self.serves = index + 1
         done = steps.activations(index, made)
         self._span(f"activations {index}", made, done)
         self._free("sums", index, done)
@@ -140,7 +144,7 @@ class _Tick:
 
     def _errors(self, steps: Collectives, index: int) -> None:
         """What a hidden layer's pass has sent back, to the lanes that learn with it."""
-        made = self._made(index)
+        made, self.serves = self._made(index), index - 1
         own = steps.errors(index, made)
         self._free("carried", index, own)
         done = steps.spread(index - 1, max(own, self._freed("errors", index - 1)))
@@ -150,9 +154,11 @@ class _Tick:
     def _after_last(self, steps: Collectives, output: Output) -> None:
         """The last layer's output errors, and those that it has sent back."""
         depth, made = self._layout.depth, self._made(self._layout.depth)
+        self.serves = depth - 1
         done = steps.spread(depth - 1, max(made, self._freed("errors", depth - 1)))
         self._span(f"spread errors {depth - 1}", made, done)
         self._need(depth - 1, done)
+        self.serves = depth
         logits = output.logits(made)
         self._span(f"all-reduce {depth}", made, logits)
         self._free("sums", depth, logits)
@@ -162,7 +168,7 @@ class _Tick:
 
     def _made(self, index: int) -> int:
         """When the last results of a layer's pass are in MEM B."""
-        return self._spans[index][1] + 2 * self._m.fma_latency + 8
+        return made(self._spans[index][1], self._m)
 
     def _span(self, name: str, start: int, end: int) -> None:
         self._marks.append((end, start, name))
@@ -196,9 +202,9 @@ class _Tick:
     def _pass(self, index: int) -> None:
         layout, m, b = self._layout, self._m, self._b
         split, beat = layout.splits[index], beat_of(m, back=index > 1)
-        period = beat.pace * split.width * split.sums + self._room.group.get(index, 0)
+        period = beat.pace * split.group_words + self._room.group.get(index, 0)
         start = (self._passes[-1].end if self._passes else 1) + self._room.before.get(index, 0)
-        earlier = sum(one.split.groups for one in self._passes)
+        earlier = sum(one.split.positions for one in self._passes)
         gaps, apart = self._room.gaps.get(index, (0, 1))
         one = Pass(
             index=index,
@@ -210,7 +216,7 @@ class _Tick:
             beat=beat,
             earlier=earlier,
         )
-        while not free_for(b, one, split.width * split.sums, m.fma_latency):
+        while not free_for(b, one, split.group_words, m.fma_latency):
             one = replace(one, start=one.start + 1)
         weight_pass(b, layout, m, one)
         kinds = ("backward", "update", "forward") if index > 1 else ("update", "forward")

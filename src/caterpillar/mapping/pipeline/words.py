@@ -78,7 +78,7 @@ def place_words(
     blocks = [len(split.blocks) for split in splits]
     sums = shared("sums", [*(split.padded for split in splits), last_padded(machine, splits[-1], outputs)])
     errors = shared("errors", [*(split.sums for split in splits), outputs])
-    carried = shared("carried", [0, *(split.chunk * split.steps for split in splits[1:])])
+    carried = shared("carried", [0, *(split.chunk * split.steps + split.uneven for split in splits[1:])])
     own_errors = (0, *(take(count) for count in blocks))
     gate, gates = [0], [0]
     for layer, count in enumerate(blocks, start=1):

@@ -1,4 +1,5 @@
-"""Backward through a hidden layer and its update, in one pass; of layer 1 the update alone.
+"""Backward through a hidden layer and its update, in one pass; of layer 1, and in direct feedback alignment, the update
+alone.
 
 Positions of the inputs that a core owns are worked on in turns, those of the core below first, the core's own last:
 the inputs, and what cores have added up of their errors, go up the ring by a core from turn to turn. A part of them is
@@ -40,7 +41,8 @@ PAUSES, SLACKS = 50, 4
 
 
 def backward_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
-    """Errors of layer index - 1 in place of its activations, layer `index` updated; returns when all is done."""
+    """Layer `index` updated, and, but for direct feedback alignment, errors of layer index - 1 in place of its
+    activations; returns when all is done."""
     if index > 1:
         kinds = shapes(layout, index, pieces(layout, index))
         return _sweep(p, layout, index, start, kinds, layout.machine.cores, 0)
@@ -54,30 +56,41 @@ def backward_pass(p: Plan, layout: Layout, index: int, start: int) -> int:
 def _sweep(
     p: Plan, layout: Layout, index: int, start: int, kinds: list[tuple[int, Shape]], turns: int, tile: int
 ) -> int:
-    name = f"backward, update {index}" if index > 1 else "update 1"
-    why = ScheduleError()
-    for slack in range(SLACKS):  # in case MEM B's ports are wanted three times
+    """The shortest of some: samples take longer, or FMAs pause between groups, so that all else finds room beside."""
+    errors, before, best = index > 1 and not layout.direct, p.save(), None
+    name = f"backward, update {index}" if errors else f"update {index}"
+    end, shortest, why = start, 0, ScheduleError()
+    for slack in range(SLACKS):
         shaped = [(first, replace(kind, pace=kind.pace + slack)) for first, kind in kinds]
         pause = 0
         for _ in range(PAUSES):
-            saved = p.save()
+            p.restore(before)
+            sweep = Sweep(p, layout, index, start, shaped, turns, tile, pause)
+            if best and sweep.period >= shortest:
+                break
             try:
-                with p.phase(name, BACKWARD_UPDATE if index > 1 else UPDATE):
-                    return _Sweep(p, layout, index, start, shaped, turns, tile, pause).emit()
+                with p.phase(name, BACKWARD_UPDATE if errors else UPDATE):
+                    end = sweep.emit()
+                best, shortest = p.save(), sweep.period
+                break
             except NoRoom as short:
-                p.restore(saved)
                 why, pause = short, pause + 1 + pause // 8
-            except ScheduleError as taken:
-                p.restore(saved)
+            except ScheduleError as taken:  # MEM B's ports are wanted three times
                 why = taken
                 break
-    raise NoRoom(f"{name}: no pause is long enough ({why})")
+    if best is None:
+        raise NoRoom(f"{name}: no pause is long enough ({why})")
+    p.restore(best)
+    return end
 
 
-class _Sweep(Streams, Rotation):
+class Sweep(Streams, Rotation):
+    """All of the pass."""
+
     def emit(self) -> int:
+        """Issue it all; returns when all is done."""
         with self.p.account("collective"):
-            ready = self._own() if self.errors else self._units(self.tile, 1, self.start, self.start + (1 << 14))
+            ready = self._own() if self.ring else self._units(self.tile, 1, self.start, self.start + (1 << 14))
         longest = max(run.sample + part.shape.pace for part in self.parts for run in part.runs)
         groups = [run.group for part in self.parts for run in part.runs for _ in range(min(2, run.number))]
         come = groups[-1] + groups[-2 % len(groups)] if self.tiles else 0
@@ -94,11 +107,11 @@ class _Sweep(Streams, Rotation):
             for run in part.runs:
                 end = max(end, self._stream(part, run, kept[id(run)]))
         with self.p.account("collective"):
-            if not self.errors:
+            if not self.ring:
                 self._units(self.tile + 1, self.turns - 1, self.main, self.main + self.period)
                 return end
             self._rotate()
-            return max(end, self._keep())
+            return max(end, self._keep()) if self.errors else end
 
     # products
 

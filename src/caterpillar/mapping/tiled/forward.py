@@ -48,10 +48,15 @@ class Rooms(NamedTuple):
 
 def forward_rooms(layout: Layout, index: int) -> Rooms:
     """Where the pass keeps what in MEM B."""
-    layer, samples = layout.layers[index - 1], layout.samples
+    samples = layout.samples
     own = layout.layers[index - 2].own if index > 1 else 0
-    sizes = (layout.lanes * samples, 2 * layer.at_once * samples, own * samples)
+    sizes = (layout.lanes * samples, 2 * _slots(layout, index), own * samples)
     return Rooms(*(sum(sizes[:i]) for i in range(len(sizes) + 1)))
+
+
+def _slots(layout: Layout, index: int) -> int:
+    """Words that come round the ring for a tile, each of an input and a sample."""
+    return layout.slots if index == 1 else layout.layers[index - 1].at_once * layout.samples
 
 
 class _State(NamedTuple):
@@ -93,7 +98,7 @@ class _Round:
         self.block: Block = self.layer.blocks[number]
         self.rooms = forward_rooms(layout, index)
         self.width, self.latency = accumulators(self.m), self.m.fma_latency
-        self.size = self.layer.at_once
+        self.size, self.slots = self.layer.at_once, _slots(layout, index)
         self.tiles = -(-self.layer.positions // self.size)
         self.rest = self.layer.positions - (self.tiles - 1) * self.size  # positions of the last tile
         self.pad, self.groups = pad, -(-self.samples // self.width)
@@ -185,7 +190,7 @@ class _Round:
         lanes, outputs = self.layout.lanes, loop(self.block.count, self.groups * step)
         for room, tile, turns in self._parities(first, every.count):
             inner = [outputs, loop(groups, step, address=width), loop(size, width, address=self.samples)]
-            source = rooms.inputs + room * self.size * self.samples + group * width
+            source = rooms.inputs + room * self.slots + group * width
             when = at + (tile - first) * self.period - 1
             p.memory_b(READ, when, [turns, *inner, loop(some, 1, address=1)], source, LATCH)
         loops = [every, outputs, loop(groups, step)]
@@ -255,19 +260,19 @@ class _Round:
             for sample in range(samples):
                 at = p.free_in([("mem_a", 0, []), ("mem_b", 1, [])], [], ready)
                 source = layout.own[self.index - 1] + i * layout.batch + self.part * samples + sample
-                p.memory_a(READ, at, [], source, MEM_A)
+                p.memory_a(READ, at, [], source, MEM_A, **layout.past(self.index - 1, 0))
                 p.memory_b(WRITE, at + 1, [], self.rooms.stage + i * samples + sample, MEM_A)
                 ready = at + 1
         return ready + 1
 
     def _first_inputs(self, ready: int) -> int:
-        for slot in range(self.size * self.samples):
+        for slot in range(self.slots):
             ready = self._gather(0, 1, slot, ready, ready + (1 << 14))
         return ready + latched(self.m, spacing(self.m, sram=self.index == 1, ring=True)) + 1
 
     def _inputs(self) -> None:
         ready, length = self.main, latched(self.m, spacing(self.m, sram=self.index == 1, ring=True))
-        for slot in range(self.size * self.samples if self.tiles > 1 else 0):
+        for slot in range(self.slots if self.tiles > 1 else 0):
             ready = self._gather(1, self.tiles - 1, slot, ready, self.main + self.period - 2 - length)
 
     def _gather(self, tile: int, count: int, slot: int, earliest: int, before: int) -> int:
@@ -277,15 +282,19 @@ class _Round:
         needs = [*beats(m, 1, sram=first, ring="down"), *taken(m, 1, sigma, "b")]
         needs += sending(m, sigma) if not first and slot < self.samples else []  # others are never the core's own
         at = p.place(needs, [loop(count, self.period)], earliest, before=before)
-        offset = slot % m.cores if first else 0
         for room, this, turns in self._parities(tile, count):
-            to = self.rooms.inputs + room * self.size * self.samples + slot - offset
+            to = self.rooms.inputs + room * self.slots + slot
             when = at + 1 + latched(m, sigma) + (this - tile) * self.period
-            mode = ROTATE_CORE if first else 0
-            p.memory_b(WRITE, when, [turns], to, ROW, mode=mode, offset=offset)
+            if first:
+                distance = slot % m.cores
+                along = loop(turns.count, turns.period, offset=self.layout.offset(turns.period // self.period, 0))
+                offset = self.layout.offset(this, distance)
+                p.memory_b(WRITE, when, [along], to - distance, ROW, mode=ROTATE_CORE, offset=offset)
+            else:
+                p.memory_b(WRITE, when, [turns], to, ROW)
         if first:
             turns = loop(count, self.period)
-            deal(p, self.layout, at + 1, turns, part=self.part, tile=tile, slot=slot)
+            deal(p, self.layout, at + 1, turns, part=self.part, tile=tile, slot=slot, ago=0)
         else:
             self._passed_on(tile, count, slot, at, sigma)
         return at + m.pe_cols * sigma
@@ -343,5 +352,5 @@ class _Round:
         if written - at + self.latency > rounds.period:
             raise NoRoom("a register is wanted too early")
         to = self.layout.own[self.index] + self.number * self.layout.batch + self.part * self.samples
-        p.a(WRITE, written, rounds, to, REGISTER, step=1)
+        p.a(WRITE, written, rounds, to, REGISTER, step=1, **self.layout.past(self.index, 0))
         return written + 1 + (rounds.count - 1) * rounds.period

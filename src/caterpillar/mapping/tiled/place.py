@@ -9,20 +9,23 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.batches.output import output_pass, output_words
 from caterpillar.mapping.batches.plan import NoRoom, Plan
 from caterpillar.mapping.isa import MicroProgram, accumulators
-from caterpillar.mapping.room import MEM_A, MEM_B, REGISTERS, SRAM, too_small
+from caterpillar.mapping.room import ADDRESSES, MEM_A, MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.mapping.tiled.backward import backward_pass
+from caterpillar.mapping.tiled.direct import direct_errors
 from caterpillar.mapping.tiled.forward import forward_pass, forward_rooms
-from caterpillar.mapping.tiled.layout import Layout, TiledLayer, make_layout, sub_batches
+from caterpillar.mapping.tiled.layout import Layout, TiledLayer, first_at_once, make_layout, sub_batches
 from caterpillar.mapping.tiled.rooms import backward_rooms, pieces
 from caterpillar.network import Network
 from caterpillar.numerics import GemvOrder, Order, Visits
 from caterpillar.program import Program
 
+TILED = ("mbgd", "dfa", "mbcp")
 
-def place_tiled(program: Program, machine: Machine) -> Schedule | Infeasible:
-    """The micro-program of a batch, of which program.batch is even. Raises UsageError where no plan is found."""
-    fitting, short = _layouts(program.network, machine, program.batch)
+
+def place_tiled(program: Program, machine: Machine, rule: str) -> Schedule | Infeasible:
+    """The micro-program of a batch of one of TILED, which is even. Raises UsageError where no plan is found."""
+    fitting, short = _layouts(program.network, machine, rule, program.batch)
     why = NoRoom("a sub-batch of one sample does not fit the receive queue")
     for layout in fitting:
         try:
@@ -31,7 +34,7 @@ def place_tiled(program: Program, machine: Machine) -> Schedule | Infeasible:
             why = late
     if short and not fitting:
         smaller = range(program.batch - 2, 1, -2)
-        most = next((batch for batch in smaller if _layouts(program.network, machine, batch)[0]), 0)
+        most = next((batch for batch in smaller if _layouts(program.network, machine, rule, batch)[0]), 0)
         return replace(short, hint=f"lower the batch to {most}, or {short.hint}") if most else short
     raise UsageError(
         f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({why}); raise "
@@ -39,18 +42,18 @@ def place_tiled(program: Program, machine: Machine) -> Schedule | Infeasible:
     )
 
 
-def _layouts(network: Network, machine: Machine, batch: int) -> tuple[list[Layout], Infeasible | None]:
+def _layouts(network: Network, machine: Machine, rule: str, batch: int) -> tuple[list[Layout], Infeasible | None]:
     """Those that fit, the greatest sub-batches first; what the one that is shortest by least is short of."""
     fitting, missing = list[Layout](), list[Infeasible]()
-    for samples in sub_batches(machine, batch):
-        layout = make_layout(network, machine, batch, samples)
+    for samples, first in ((n, first) for n in sub_batches(machine, batch) for first in first_at_once(machine, n)):
+        layout = make_layout(network, machine, rule, batch, samples, first)
         layout = replace(layout, mem_b_words=_mem_b_words(layout))
         short = _too_small(layout)
         if short:
             missing.append(short)
         else:
             fitting.append(layout)
-    return fitting, min(missing, key=lambda one: one.needs_bytes / max(1, one.has_bytes), default=None)
+    return fitting, min(missing, key=_shortness, default=None)
 
 
 def _schedule(program: Program, layout: Layout, steady: MicroProgram) -> Schedule:
@@ -63,6 +66,9 @@ def _schedule(program: Program, layout: Layout, steady: MicroProgram) -> Schedul
         order=_order(layout),
         steady=steady,
         batch=program.batch,
+        extra_ticks=layout.delay[1],
+        queues=layout.queues,
+        arrival=layout.registers[0],
         sample_beats=0,
         input_beats=layout.input_beats,
         sram_beats=layout.sram_words * layout.machine.pe_cols,
@@ -78,6 +84,8 @@ def _tick(layout: Layout) -> MicroProgram:
     at = output_pass(p, layout.last, at)
     for index in reversed(hidden):
         at = backward_pass(p, layout, index, at)
+        if layout.direct and index > 1:
+            at = direct_errors(p, layout, index - 1, at)
     return p.program(at)
 
 
@@ -86,10 +94,12 @@ def _mem_b_words(layout: Layout) -> int:
     hidden = range(1, len(layout.layers) + 1)
     forward = [forward_rooms(layout, index).words for index in hidden]
     backward = [backward_rooms(layout, index, pieces(layout, index)).words for index in hidden]
-    return max(output_words(layout.last), *forward, *backward)
+    direct = max(layer.own for layer in layout.layers) if layout.direct else 0
+    return max(output_words(layout.last), direct, *forward, *backward)
 
 
 def _too_small(layout: Layout) -> Infeasible | None:
+    """The memory that is shortest of all, in proportion."""
     m = layout.machine
     positions = max(layout.layers[0].at_once, accumulators(m))
     needs = {
@@ -97,8 +107,15 @@ def _too_small(layout: Layout) -> Infeasible | None:
         MEM_B: layout.mem_b_words,
         REGISTERS: positions,
         SRAM: layout.sram_words * layout.lanes,
+        ADDRESSES: len(layout.queues),
     }
-    return too_small(m, needs, {SRAM: "raise pe_sram_bytes, core_sram_bytes or the number of cores"})
+    hints = {SRAM: "raise pe_sram_bytes, core_sram_bytes or the number of cores"}
+    short = [one for what, words in needs.items() if (one := too_small(m, {what: words}, hints))]
+    return max(short, key=_shortness, default=None)
+
+
+def _shortness(short: Infeasible) -> float:
+    return short.needs_bytes / max(1, short.has_bytes)
 
 
 def _order(layout: Layout) -> Order:
@@ -121,7 +138,8 @@ def _order(layout: Layout) -> Order:
         input_bounds=bounds[-1],
         block_lanes=min(accumulators(m), m.cores),
     )
-    return Order(layers=(*orders, last), feedback=(None,) * (len(orders) + 1))
+    direct = GemvOrder(bounds=last.bounds) if layout.direct else None
+    return Order(layers=(*orders, last), feedback=(*(direct for _ in orders), None))
 
 
 def _bounds(layer: TiledLayer, cores: int) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ def shapes(layout: Layout, index: int, pieces: int) -> list[tuple[int, Shape]]:
     """The parts' first positions and shapes, where own positions are cut into so many pieces."""
     own = layout.layers[index - 2].own
     edges = [own - own * (pieces - n) // pieces for n in range(pieces + 1)]
-    return [(a, shape(layout.machine, b - a, errors=True)) for a, b in pairwise(edges)]
+    return [(a, shape(layout.machine, b - a, errors=not layout.direct)) for a, b in pairwise(edges)]
 
 
 def first_shapes(layout: Layout) -> list[tuple[int, Shape, int]]:
@@ -42,12 +42,13 @@ def backward_rooms(layout: Layout, index: int, pieces: int) -> Rooms:
     batch = layout.batch
     if index == 1:
         outputs = max(kind.outputs for _, kind, _ in first_shapes(layout))
-        rooms, sizes = 2, (0, 2 * layout.layers[0].at_once * batch, 0, 2 * outputs, 1)
+        rooms, sizes = 2, (0, 2 * layout.slots * layout.parts, 0, 2 * outputs, 1)
     else:
         kinds = [kind for _, kind in shapes(layout, index, pieces)]
         positions, outputs = max(kind.positions for kind in kinds), max(kind.outputs for kind in kinds)
         own, rooms = layout.layers[index - 2].own * batch, 2 if pieces == 1 else 1
-        sizes = (own, rooms * own, positions * batch, 2 * outputs, 1)
+        sums, errors = (0, 0) if layout.direct else (own, positions * batch)
+        sizes = (sums, rooms * own, errors, 2 * outputs, 1)
     sums, inputs, errors, of_outputs, leaving, words = accumulate(sizes, initial=0)
     return Rooms(sums, inputs, errors, of_outputs, leaving, words, rooms)
 

@@ -40,19 +40,21 @@ class Rotation(Turns):
     def _units(self, tile: int, count: int, earliest: int, before: int) -> int:
         """Layer 1's inputs of `count` tiles from `tile` on, of all samples; returns when those of a tile are there."""
         p, m, layout = self.p, self.m, self.layout
-        size, sigma = self.layer.at_once, spacing(m, sram=True, ring=True)
+        slots, sigma = layout.slots, spacing(m, sram=True, ring=True)
         if count < 1:
             return earliest
         ready, length, turns = earliest, latched(m, sigma), loop(count, self.period)
         needs = [*beats(m, 0, sram=True, ring="down"), *taken(m, 0, sigma, "b")]
         for part in range(layout.parts):
-            for slot in range(size * layout.samples):
+            for slot in range(slots):
                 at = p.place(needs, [turns], ready, before=before - length - 1)
-                deal(p, layout, at, turns, part=part, tile=tile, slot=slot)
-                distance, within = slot % m.cores, part * size * layout.samples + slot
+                deal(p, layout, at, turns, part=part, tile=tile, slot=slot, ago=self.ago)
+                distance, within = slot % m.cores, part * slots + slot
                 for room, later, some in self._parities(tile - self.tile, count):
-                    to = self.rooms.inputs + room * size * self.batch + within - distance
-                    p.memory_b(WRITE, at + length + later, [some], to, ROW, mode=ROTATE_CORE, offset=distance)
+                    to = self.rooms.inputs + room * slots * layout.parts + within - distance
+                    offset = layout.offset(tile + later // self.period, distance)
+                    along = loop(some.count, some.period, offset=layout.offset(some.period // self.period, 0))
+                    p.memory_b(WRITE, at + length + later, [along], to, ROW, mode=ROTATE_CORE, offset=offset)
                 ready = at + m.pe_cols * sigma
         return ready + length
 
@@ -61,9 +63,11 @@ class Rotation(Turns):
         p, rooms, cores = self.p, self.rooms, self.m.cores
         words, first = self.layout.layers[self.index - 2].own * self.batch, self.start
         before = (rooms.input_rooms - 1) * words if cores > 1 else 0  # the room of the turn before the first
-        p.memory_a(READ, first, [loop(words, 1, address=1)], self.layout.own[self.index - 1], MEM_A)
+        source, past = self.layout.own[self.index - 1], self.layout.past(self.index - 1, self.ago)
+        p.memory_a(READ, first, [loop(words, 1, address=1)], source, MEM_A, **past)
         p.memory_b(WRITE, first + 1, [loop(words, 1, address=1)], rooms.inputs + before, MEM_A)
-        p.memory_b(WRITE, first, [loop(words, 1, address=1)], rooms.sums, ZERO)
+        if self.errors:
+            p.memory_b(WRITE, first, [loop(words, 1, address=1)], rooms.sums, ZERO)
         ready = first + 1 + words
         moves = [
             _Move([], [(0, word + before, [])], [(0, word, [])], ready, ready + (1 << 16))
@@ -80,7 +84,8 @@ class Rotation(Turns):
             ready, before = self._summed(part), self._summed(after) + (self.period if after.start <= part.start else 0)
             before = min(before, self.main + part.start + self.period - 1) if len(self.parts) > 1 else before
             inputs = [self._input_on(word, ready, before) for word in words]
-            self._move([*(self._sum_on(part, word, ready) for word in words), *inputs])
+            sums = [self._sum_on(part, word, ready) for word in words if self.errors]
+            self._move([*sums, *inputs])
 
     def _summed(self, part: Part) -> int:
         """When a part's sums are there, in the first turn."""
@@ -141,5 +146,6 @@ class Rotation(Turns):
             self.main + self.turns * self.period + self.latency + 1,
         )
         p.memory_b(READ, at, [loop(words, 1, address=1)], self.rooms.sums, SENT)
-        p.memory_a(WRITE, at + 1, [loop(words, 1, address=1)], self.layout.own[self.index - 1], SENT)
+        to, past = self.layout.own[self.index - 1], self.layout.past(self.index - 1, self.ago)
+        p.memory_a(WRITE, at + 1, [loop(words, 1, address=1)], to, SENT, **past)
         return at + 1 + words

@@ -34,23 +34,35 @@ class Streams(Turns):
     def _spread(self, part: Part, run: Run, number: int, around: int, pace: int) -> None:
         """Those of groups number, number + around, ..., from their owners to all PEs' MEM B, `pace` cycles each."""
         p, kind = self.p, part.shape
-        own = self.layout.own[self.index] + run.block.first // self.layout.lanes * self.batch
         outputs = loop(run.outputs, pace)
         needs: list[Need] = [("mem_a", 0, []), ("row_bus", 1, []), ("rows", 2, [loop(pace * (run.outputs - 1) + 1, 1)])]
         needs += [("column_bus", 2, [outputs]), ("mem_b", 3, [outputs])]
-        column, row = divmod(run.first + number * kind.outputs, self.m.pe_rows)
+        own, lane = self._owned(run)
+        column, row = divmod(lane + number * kind.outputs, self.m.pe_rows)
         groups = loop(-(-(run.number - number) // around), around * run.group)
         outer, every = [self._turns(), groups], loop(self.batch, run.sample)
         begins = self.main + run.start + number * run.group
-        earliest = begins - run.sample - kind.pace - run.outputs - 2
+        free = max(self._free(run, one, pace) for one in range(number, run.number, around))
+        earliest = begins + max(-run.sample - kind.pace - run.outputs - 2, free)
         at = p.place(needs, [*outer, every], earliest, before=begins - 4)
-        p.memory_a(READ, at, [*outer, loop(self.batch, run.sample, address=1)], own, MEM_A)
+        past = self.layout.past(self.index, self.ago)
+        p.memory_a(READ, at, [*outer, loop(self.batch, run.sample, address=1)], own, MEM_A, **past)
         along = [self._turns(), loop(groups.count, groups.period, row_column=1), every]
         p.issue("row_bus", at + 1, along, row_from=FROM_PE, row_column=column, row_slot=MEM_A, row_to=ALL_COLUMNS)
         columns = [*outer, every, loop(run.outputs, pace, column_row=1)]
         p.issue("column_bus", at + 2, columns, column_row=row, column_slot=ROW)
         pairs = [loop(self.batch // 2, 2 * run.sample), loop(2, run.sample, address=self.outputs)]
         p.memory_b(WRITE, at + 3, [*outer, *pairs, loop(run.outputs, pace, address=1)], self.rooms.outputs, COLUMN)
+
+    def _free(self, run: Run, number: int, pace: int) -> int:
+        """When a group's first output errors may be on their way: the group before has read its last two samples'.
+
+        In cycles from the group's first product on.
+        """
+        kinds = [(part.shape, one) for part in self.parts for one in part.runs for _ in range(one.number)]
+        kind, before = kinds[self._groups(run, number)[1] - 1]
+        late = max(-2 * before.sample, -before.sample - run.sample) + max(0, kind.pace - pace) * (before.outputs - 1)
+        return self.batch * before.sample + late - before.group - 4
 
     def _stream(self, part: Part, run: Run, kept: list[list[int]]) -> int:
         """A run's weights from the core SRAM before they are used, and back after; returns when the last is there."""
@@ -59,8 +71,8 @@ class Streams(Turns):
             ready, gone = self.main + run.start + number * run.group - self._before(run, number), 0
             for v, done in enumerate(kept):
                 ready = self._bring(part, run, number, v, ready)
-                gone = self._leave(part, run, number, v, max(gone, done[number]))
-            end = max(end, gone)
+                gone = self._leave(part, run, number, v, max(gone, done[number] + 2))
+            end = max(end, gone + 1)
         return end + (self.turns - 1) * self.period
 
     def _beat(self, part: Part, run: Run, number: int, v: int) -> tuple[int, Loop]:
@@ -84,10 +96,13 @@ class Streams(Turns):
         return at + m.pe_cols * sigma
 
     def _leave(self, part: Part, run: Run, number: int, v: int, earliest: int) -> int:
-        """A new weight from MEM A by way of MEM B to the core SRAM, a beat whenever the row buses are free."""
+        """A new weight from MEM A by way of MEM B to the core SRAM, a beat whenever the row buses are free.
+
+        earliest: of its way out of MEM B; the next weight's may be as early as this one's last beat, which is returned.
+        """
         p, m, outer = self.p, self.m, [self._turns()]
         before = self.main + run.start + (number + 1) * run.group + self._after(run, number)
-        read, cycles = send(p, m, outer, earliest + 2, before, sram=True)
+        read, cycles = send(p, m, outer, earliest, before, sram=True)
         for later, address, some in self._weight(part, run, number, v):
             p.memory_a(READ, read + later - 2, some, address, MEM_A)
         p.memory_b(WRITE, read - 1, outer, self.rooms.leaving, MEM_A)
@@ -96,7 +111,7 @@ class Streams(Turns):
         for column, cycle in enumerate(cycles):
             each = {"row_column": column, "row_slot": SENT, "row_to": TO_SRAM, "row_address": beat + column}
             p.issue("row_bus", cycle, [turns], row_from=FROM_PE, **each)
-        return cycles[-1] + 1
+        return cycles[-1]
 
     def _before(self, run: Run, number: int) -> int:
         """Cycles of the two groups before one of a run."""

@@ -13,7 +13,11 @@ from caterpillar.mapping.tiled.sweep import Part, Run, Shape, parts
 
 
 class Turns:
-    """What the pass is made of. main: the cycle in which the first turn's products begin."""
+    """What the pass is made of. main: the cycle in which the first turn's products begin.
+
+    ring: inputs come from the core below; if not, from the core SRAMs. errors: sums of theirs go round with them. ago:
+    ticks since the batch went forward.
+    """
 
     def __init__(
         self,
@@ -28,8 +32,9 @@ class Turns:
     ) -> None:
         self.p, self.layout, self.index, self.start = p, layout, index, start
         self.m, self.latency, self.batch = layout.machine, layout.machine.fma_latency, layout.batch
-        self.layer, self.turns, self.tile, self.errors = layout.layers[index - 1], turns, tile, index > 1
-        self.rooms = backward_rooms(layout, index, len(kinds) if self.errors else 1)
+        self.layer, self.turns, self.tile = layout.layers[index - 1], turns, tile
+        self.ring, self.errors, self.ago = index > 1, index > 1 and not layout.direct, layout.delay[index]
+        self.rooms = backward_rooms(layout, index, len(kinds) if self.ring else 1)
         self.parts = parts(self.layer.blocks, kinds, self.batch, pause)
         self.period = sum(part.cycles for part in self.parts)
         self.outputs = max(kind.outputs for _, kind in kinds)
@@ -46,24 +51,28 @@ class Turns:
             turns = loop(-(-(first + count - turn) // rooms), rooms * self.period)
             yield turn % rooms, (turn - first) * self.period, turns
 
+    def _owned(self, run: Run) -> tuple[int, int]:
+        """Where the errors of a run's outputs begin in MEM A, and the lane that owns the first output."""
+        return self.layout.own[self.index] + run.block.first // self.layout.lanes * self.batch, run.first
+
     def _samples(self, run: Run) -> tuple[list[Loop], int]:
         """Loops over samples that step the address of an input, and what a position adds to it."""
-        if self.errors:
+        if self.ring:
             return [loop(self.batch, run.sample, address=1)], self.batch
-        many, size = self.layout.samples, self.layer.at_once
-        outer = loop(self.layout.parts, many * run.sample, address=size * many)
+        many = self.layout.samples
+        outer = loop(self.layout.parts, many * run.sample, address=self.layout.slots)
         return [outer, loop(many, run.sample, address=1)], many
 
     def _input(self, part: Part, room: int) -> int:
         """Where a part's inputs begin in MEM B."""
-        if not self.errors:
-            return self.rooms.inputs + room * self.layer.at_once * self.batch
+        if not self.ring:
+            return self.rooms.inputs + room * self.layout.slots * self.layout.parts
         own = self.layout.layers[self.index - 2].own
         return self.rooms.inputs + (room * own + part.first) * self.batch
 
     def _position(self, part: Part, k: int) -> tuple[int, int]:
         """The number of a part's position in the first turn, and what a turn adds to it."""
-        if self.errors:
+        if self.ring:
             return (part.first + k) * self.m.cores + self.m.cores - 1, -1
         return part.first + k, self.layer.at_once
 

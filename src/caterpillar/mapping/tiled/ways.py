@@ -76,10 +76,10 @@ def send(
         return read, cycles
 
 
-def deal(p: Plan, layout: Layout, at: int, turns: Loop, *, part: int, tile: int, slot: int) -> None:
+def deal(p: Plan, layout: Layout, at: int, turns: Loop, *, part: int, tile: int, slot: int, ago: int) -> None:
     """Unit `slot` of tiles tile, tile + 1, ... of layer 1's inputs in the row latches of all cores, from `at` on.
 
-    Each core sends one unit of its own, which goes round (down). part: the sub-batch.
+    Each core sends one unit of its own, which goes round (down). part: the sub-batch; ago: ticks since the batch came.
     """
     m, sigma = layout.machine, spacing(layout.machine, sram=True, ring=True)
     number, distance = divmod(slot, m.cores)
@@ -88,8 +88,12 @@ def deal(p: Plan, layout: Layout, at: int, turns: Loop, *, part: int, tile: int,
         loops = [turns, loop(m.pe_cols, sigma, row_to=1)]
         p.issue("row_bus", at, loops, row_from=FROM_DOWN, row_to=0, **send)
         return
-    units = layout.layers[0].at_once * layout.samples // m.cores
-    beat = (part * layout.dealt + tile * units + number) * m.pe_cols
-    loops = [loop(turns.count, turns.period, row_address=units * m.pe_cols)]
-    loops += [loop(m.pe_cols, sigma, row_to=1, row_address=1)]
-    p.issue("row_bus", at, loops, row_from=FROM_SRAM, row_to=0, row_address=beat, **send)
+    step, shared = layout.slots // m.cores * m.pe_cols, layout.slots // layout.units
+    first, word = (part * layout.dealt + number) * m.pe_cols, loop(m.pe_cols, sigma, row_to=1, row_address=1)
+    past = {f"row_{name}": value for name, value in layout.past(0, ago).items()}
+    head = min(turns.count, -tile % shared)
+    whole, rest = divmod(turns.count - head, shared)
+    for done, many, each in ((0, 1, head), (head, whole, shared), (turns.count - rest, 1, rest)):
+        loops = [loop(many, shared * turns.period, row_address=step), loop(each, turns.period), word]
+        fields = {"row_from": FROM_SRAM, "row_to": 0, "row_address": first + (tile + done) // shared * step}
+        p.issue("row_bus", at + done * turns.period, loops, **fields, **send, **past)

@@ -38,16 +38,18 @@ def forward_layer(b: Builder, layout: BatchLayout, m: Machine, index: int, ready
     for sample in range(layout.batch):
         if sample:
             start = beside(m, layer, ready, beats=layer.sums)
-            to = layout.source(index + 1, sample - 1)
+            pace, to = start and pace_of(m, layer, 0), layout.source(index + 1, sample - 1)
             with b.phase(f"all-gather {index}", COLLECTIVE, "compute" if start is None else "collective"):
-                end = keep(b, layout, m, layer.sums, start or ready + 2, pace=start and pace_of(m, layer, 0), to=to)
+                at = start or ready + 2
+                end = keep(b, layout, m, layer.sums, at, words=layout.reduced, to=to, pace=pace)
             ready = end if start is None else ready
         with b.phase(f"forward {index}", FORWARD):
             ready = products(b, m, layer, ready, source=layout.source(index, sample), to=layout.sums)
         with b.phase(f"reduce {index}", COLLECTIVE):
             ready = reduce_columns(b, layout, m, index, ready)
     with b.phase(f"all-gather {index}", COLLECTIVE):
-        return keep(b, layout, m, layer.sums, ready + 2, to=layout.source(index + 1, layout.batch - 1))
+        to = layout.source(index + 1, layout.batch - 1)
+        return keep(b, layout, m, layer.sums, ready + 2, words=layout.reduced, to=to)
 
 
 def pace_of(m: Machine, layer: PaperLayer, number: int) -> int:
@@ -87,14 +89,16 @@ def beside(m: Machine, layer: PaperLayer, start: int, *, beats: int) -> int | No
     return None
 
 
-def keep(b: Builder, layout: BatchLayout, m: Machine, sums: int, at: int, *, to: int, pace: int | None = None) -> int:
-    """A sample's finished sums from MEM B to core SRAM, from beat `to` on; returns when it is free again.
+def keep(
+    b: Builder, layout: BatchLayout, m: Machine, sums: int, at: int, *, words: int, to: int, pace: int | None = None
+) -> int:
+    """A sample's finished sums from MEM B, at `words`, to core SRAM, from beat `to` on; returns when it is free again.
 
     A row of PEs puts its own on the column buses, the diagonal puts them on the row buses: the first at cycle `at`, in
     which they must have been ready for two cycles; the next `pace` cycles after.
     """
     pace, rows = pace or sram_beat_cycles(m), layout.rows
-    b.memory_b(READ, at - 2, [loop(layout.words(sums), rows * pace, address=1)], layout.reduced, LATCH + 2)
+    b.memory_b(READ, at - 2, [loop(layout.words(sums), rows * pace, address=1)], words, LATCH + 2)
     for row in range(min(rows, sums)):
         each = loop(len(range(row, sums, rows)), rows * pace, row_address=rows)
         when = at + row * pace
