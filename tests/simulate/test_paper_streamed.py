@@ -127,3 +127,66 @@ def test_a_program_fits_the_control_word(machine: Machine, sizes: list[int], rul
     schedule = streamed(Network.mlp(*sizes), machine, rule)
     control = expand(schedule.steady, schedule.queues, tick=3)
     np.testing.assert_array_equal(decode(encode(control)), control)
+
+
+@settings(max_examples=20, deadline=None)
+@given(size=st.sampled_from([(4, 1, 1), (8, 2, 1), (8, 1, 5)]), sizes=SIZES, seed=st.integers(0, 1000))
+def test_where_an_updated_weight_is_ready_as_its_beat_ends(
+    size: tuple[int, int, int], sizes: list[int], seed: int
+) -> None:
+    """A beat of core SRAM takes three cycles more than a multiply-add: going back at once meets the error sum's port."""
+    rows, words, latency = size
+    machine = square(
+        rows,
+        cores_per_row=2,
+        ring_words_per_cycle=2,
+        pe_sram_bytes=64,
+        pe_mem_b_bytes=4096,
+        core_sram_words_per_cycle=words,
+        fma_latency=latency,
+    )
+    agree(streamed(Network.mlp(*sizes), machine, "sgd"), 6, seed)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_the_large_network_on_the_papers_small_machine(rule: str) -> None:
+    schedule = place(RULES[rule](LARGE), PAPER_A, mapping="paper")
+    assert isinstance(schedule, Schedule)
+    assert isinstance(schedule.layout, StreamedLayout)
+    agree(schedule, 2, 5)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_the_core_srams_bandwidth_bounds_the_large_network(rule: str) -> None:
+    """Streamed weights come twice and go back once, 4 words a cycle on paper-a; the rest takes a seventh."""
+    schedule = place(RULES[rule](LARGE), PAPER_A, mapping="paper")
+    assert isinstance(schedule, Schedule)
+    words = PAPER_A.cores * PAPER_A.core_sram_words_per_cycle
+    least = 3 * schedule.streamed_weights / words
+    assert least < schedule.steady.cycles < 1.17 * least
+    events = predict(schedule).tick.counters
+    sram = events.core_sram_read_words + events.core_sram_write_words
+    assert sram <= schedule.steady.cycles * words
+
+
+def test_weights_stream_only_where_they_do_not_fit() -> None:
+    network = Network.mlp(30, 40, 30, 5)
+    machine = Machine(name="t", core_rows=1, cores_per_row=2, pe_rows=2, pe_cols=2, ring_words_per_cycle=2)
+    words = []
+    for size in (4096, 1024, 512, 256):
+        schedule = place(sgd()(network), replace(machine, pe_sram_bytes=size), mapping="paper")
+        assert isinstance(schedule, Schedule)
+        words.append(schedule.streamed_weights)
+    assert words[0] == 0
+    assert words == sorted(words)
+    assert words[-1] > 0
+
+
+def test_what_still_does_not_fit() -> None:
+    """Feedback alignment has no streamed weights; core SRAM holds those of the others, a sample's inputs and the next's."""
+    answer = place(fa()(LARGE), PAPER_A, mapping="paper")
+    assert isinstance(answer, Infeasible)
+    assert str(answer).startswith("MEM A of a PE needs")
+    answer = place(sgd()(LARGE), replace(PAPER_A, core_sram_bytes=262144), mapping="paper")
+    assert isinstance(answer, Infeasible)
+    assert str(answer).startswith("the SRAM of a core needs")

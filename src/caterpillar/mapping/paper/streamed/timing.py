@@ -63,26 +63,25 @@ def update_timing(layer: StreamedLayer, m: Machine, *, back: bool) -> Timing:
         least = max(least, latency + 2)
     if back:
         least = max(least, 2 * apart if layer.mixed else apart)
-    late = max(0, latency + 3 - beat)
+    soonest = max(0, latency + 3 - beat)  # cycles by which an updated weight is too late for the next beats
     if layer.streamed:
-        least = max(least, late)
+        least = max(least, soonest)
     wait = (m.pe_rows - 1) * beat + 1 if layer.streamed else 0
     beside = (apart if back else 1) if layer.streamed else 0
     for slot in count(least):
-        out = spread + (slot if late else 0)
-        for gap in range(beat, beat + latency + 3):
-            period = gap + layer.slots * slot
-            times = product(range(1, gap + 1), range(slot - spread + beat if layer.streamed else 1))
-            for scale, early in times:
+        early = range(slot - spread + beat if layer.streamed else 1)
+        gaps, outs = range(beat, beat + latency + 3), (spread + slot,) if soonest else (spread, spread + slot)
+        for out, gap in product(outs, gaps):
+            for scale, one_early in product(range(1, gap + 1), early):
                 one = Timing(
                     slot=slot,
                     gap=gap,
-                    period=period,
+                    period=gap + layer.slots * slot,
                     first=gap + wait,
                     beside=beside,
                     spread=spread,
                     out=out,
-                    early=early,
+                    early=one_early,
                     scale=scale,
                     load=min(gap + wait - 1, scale + latency),
                 )
@@ -101,7 +100,7 @@ def _fits(t: Timing, layer: StreamedLayer, latency: int, *, back: bool) -> bool:
     others = [*ready, *(at - 1 - t.early for at in outs), t.scale + latency]
     if back:
         others.append(max(updates) + 1 + latency)
-    if any(out - 1 - t.early <= at for out, at in zip(outs, ready, strict=True)):
+    if not all(at < out - 1 - t.early < at + t.period for out, at in zip(outs, ready, strict=True)):
         return False
     if t.scale + latency >= t.load + t.period or max(updates) - t.period > t.load:
         return False
