@@ -16,7 +16,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import Rule, fa, sgd
+from caterpillar.rules import Rule, dfa, fa, mbcp, sgd
 from caterpillar.simulate import count, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
@@ -57,7 +57,9 @@ def agree(network: Network, machine: Machine, rule: Rule, samples: int, seed: in
     *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
     start = initial_state(program, how)
     visits = np.concatenate([shuffled(seed, epoch, samples) for epoch in range(1, epochs + 1)])
-    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate)
+    fixed = tuple(b if b.size else None for b in start.feedback)
+    feedback = fixed if any(b is not None for b in fixed) else ()
+    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate, feedback=feedback)
     for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
         assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
         np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
@@ -76,8 +78,22 @@ def test_sgd_on_random_machines_and_networks(machine: Machine, sizes: list[int],
     agree(Network.mlp(*sizes), machine, sgd(), 5, seed, 2)
 
 
-def test_sgd_on_the_papers_small_network_and_its_machine() -> None:
-    agree(SMALL, PAPER_A, sgd(), 4, 5, 1)
+@settings(max_examples=60, deadline=None)
+@given(
+    machine=MACHINES,
+    sizes=st.lists(st.integers(2, 40), min_size=3, max_size=5),
+    rule=st.sampled_from([fa(), dfa()]),
+    seed=st.integers(0, 1000),
+)
+def test_feedback_alignment_on_random_machines_and_networks(
+    machine: Machine, sizes: list[int], rule: Rule, seed: int
+) -> None:
+    agree(Network.mlp(*sizes), machine, rule, 5, seed, 2)
+
+
+@pytest.mark.parametrize("rule", [sgd(), fa(), dfa()], ids=lambda rule: rule.name)
+def test_the_papers_small_network_and_its_machine(rule: Rule) -> None:
+    agree(SMALL, PAPER_A, rule, 3, 5, 1)
 
 
 @settings(max_examples=100, deadline=None)
@@ -122,23 +138,24 @@ def test_machines_that_it_has_no_programs_for(change: dict[str, int], words: str
 
 def test_rules_that_it_has_no_programs_for() -> None:
     with pytest.raises(
-        UsageError, match=r"--rule must be one of sgd, mbgd, cp for a simulation of mapping paper, got 'fa'"
+        UsageError,
+        match=r"--rule must be one of mbgd, fa, dfa for a simulation of a batch under mapping paper, got 'mbcp8'",
     ):
-        place(fa()(SMALL), PAPER_A, mapping="paper")
+        place(mbcp(8)(SMALL), PAPER_A, mapping="paper")
 
 
 @pytest.mark.parametrize(
-    ("size", "what"),
+    ("rule", "size", "what"),
     [
-        ("pe_sram_bytes", "MEM A of a PE"),
-        ("pe_mem_b_bytes", "MEM B of a PE"),
-        ("pe_registers", "the register file of a PE"),
-        ("core_sram_bytes", "the SRAM of a core"),
+        (fa(), "pe_sram_bytes", "MEM A of a PE"),  # sgd's and dfa's weights stream
+        (sgd(), "pe_mem_b_bytes", "MEM B of a PE"),
+        (sgd(), "pe_registers", "the register file of a PE"),
+        (sgd(), "core_sram_bytes", "the SRAM of a core"),
     ],
 )
-def test_what_does_not_fit(size: str, what: str) -> None:
+def test_what_does_not_fit(rule: Rule, size: str, what: str) -> None:
     small = {"pe_sram_bytes": 64, "pe_registers": 1}.get(size, 16)
-    answer = place(sgd()(SMALL), replace(PAPER_A, **{size: small}), mapping="paper")
+    answer = place(rule(SMALL), replace(PAPER_A, **{size: small}), mapping="paper")
     assert isinstance(answer, Infeasible)
     assert answer.what == what
     assert answer.needs_bytes > answer.has_bytes

@@ -31,9 +31,7 @@ def _slots(m: Machine) -> tuple[int, int]:
     return (2, 1) if m.fma_latency % 2 else (1, 2)
 
 
-def backward_update(
-    b: Builder, layout: PaperLayout, m: Machine, index: int, start: int, *, back: bool = True
-) -> int:
+def backward_update(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int, *, back: bool = True) -> int:
     """A pass over the weights: each is read once, adds to its input's error (back), and is updated; two cycles a weight.
 
     Positions come `back_unit` at a time, output by output. Scaled inputs are broadcast on the row buses; a PE's share

@@ -48,7 +48,7 @@ def _sample(b: Builder, layout: BatchLayout, m: Machine, index: int, ready: int,
         source = layout.errors_of(index, sample)
         ready = load_errors(b, m, ready, source=source, beats=layer.sums, again=(1, 0), to=layout.errors)
         ready = _own_inputs(b, layout, m, index, ready, sample)
-        ready = _input_errors(b, layout, m, layout.matrix(index), ready)
+        ready = input_errors(b, layout, m, layout.matrix(index), ready)
     with b.phase(f"reduce-scatter {index}", COLLECTIVE):
         return reduce_scatter(b, layout, m, index, ready, store=layout.errors_of(index - 1, sample))
 

@@ -25,7 +25,11 @@ from caterpillar.mapping.isa import (
 from caterpillar.mapping.paper.streamed.layout import Run, StreamedLayer, StreamedLayout
 from caterpillar.mapping.paper.streamed.timing import Timing, forward_timing, update_timing
 
-VALUE, INPUT, BACK = LATCH, LATCH + 1, LATCH + 2  # a turn's sum or error; the position's input; a weight on its way back
+VALUE, INPUT, BACK = (
+    LATCH,
+    LATCH + 1,
+    LATCH + 2,
+)  # a turn's sum or error; the position's input; a weight on its way back
 
 
 def products(
@@ -192,9 +196,7 @@ def _send_back(
                 b.issue("row_bus", at + column * beat, each, **fields, row_address=address)
 
 
-def _read_resident(
-    b: Builder, layer: StreamedLayer, t: Timing, start: int, *, first: int, positions: int
-) -> None:
+def _read_resident(b: Builder, layer: StreamedLayer, t: Timing, start: int, *, first: int, positions: int) -> None:
     """Resident weights from MEM A, each in the cycle before its multiply-add."""
     each = [loop(positions, t.period, address=layer.resident), loop(layer.resident, t.slot, address=1)]
     b.memory_a(READ, start + t.first + t.beside - 1, each, layer.address + first * layer.resident, MEM_A)
@@ -203,6 +205,8 @@ def _read_resident(
 def _port(b: Builder, port: int, op: int, start: int, loops: Sequence[Loop], address: int, slot: int) -> None:
     """An access of MEM B on this port."""
     name = f"b{port}"
-    renamed = [Loop(one.count, one.period, tuple((f"{name}_{key}", step) for key, step in one.strides)) for one in loops]
+    renamed = [
+        Loop(one.count, one.period, tuple((f"{name}_{key}", step) for key, step in one.strides)) for one in loops
+    ]
     fields = {f"{name}_op": op, f"{name}_address": address, f"{name}_slot": slot}
     b.issue("mem_b0" if port == 0 else "mem_b1", start, renamed, **fields)

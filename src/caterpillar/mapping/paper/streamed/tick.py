@@ -101,9 +101,7 @@ def _transpose(b: Builder, layout: StreamedLayout, index: int, start: int) -> in
     return start + sums + 4
 
 
-def _gather(
-    b: Builder, layout: StreamedLayout, m: Machine, index: int, start: int, *, part: tuple[int, int]
-) -> int:
+def _gather(b: Builder, layout: StreamedLayout, m: Machine, index: int, start: int, *, part: tuple[int, int]) -> int:
     """Some chunks of the inputs of a layer after the first, to core SRAM; returns when it is free again.
 
     Chunk 0 is the core's own; the others come down the ring, and wait in its queue from one part to the next.
