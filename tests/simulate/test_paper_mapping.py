@@ -110,6 +110,13 @@ def test_no_unit_does_more_than_it_can(machine: Machine, sizes: list[int]) -> No
     assert 0 < schedule.utilization <= 1
 
 
+def test_errors_of_inputs_go_through_one_matrix() -> None:
+    """Through the fixed one alone, if there is one: direct feedback saves the products with all others."""
+    multiplied = [predict(placed(SMALL, PAPER_A, rule)).tick.counters.fma for rule in (sgd(), fa(), dfa())]
+    assert multiplied[1] <= 1.001 * multiplied[0]
+    assert multiplied[2] <= multiplied[0] - sum(layer.weights for layer in SMALL.layers[1:])
+
+
 @pytest.mark.parametrize(
     ("network", "machine", "printed"), [(SMALL, PAPER_A, 0.729), (LARGE, PAPER_B, 0.812)], ids=["N1", "N3"]
 )

@@ -134,7 +134,7 @@ def test_a_program_fits_the_control_word(machine: Machine, sizes: list[int], rul
 def test_where_an_updated_weight_is_ready_as_its_beat_ends(
     size: tuple[int, int, int], sizes: list[int], seed: int
 ) -> None:
-    """A beat of core SRAM takes three cycles more than a multiply-add: going back at once meets the error sum's port."""
+    """A beat takes three cycles more than a multiply-add: going back at once meets the error sum's port."""
     rows, words, latency = size
     machine = square(
         rows,
@@ -183,7 +183,7 @@ def test_weights_stream_only_where_they_do_not_fit() -> None:
 
 
 def test_what_still_does_not_fit() -> None:
-    """Feedback alignment has no streamed weights; core SRAM holds those of the others, a sample's inputs and the next's."""
+    """Feedback alignment streams nothing; core SRAM holds the others' weights and two samples' inputs."""
     answer = place(fa()(LARGE), PAPER_A, mapping="paper")
     assert isinstance(answer, Infeasible)
     assert str(answer).startswith("MEM A of a PE needs")

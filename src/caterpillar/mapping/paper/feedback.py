@@ -54,7 +54,7 @@ class FeedbackLayout(PaperLayout):
 
 def fixed_places(layer: PaperLayer | None, cores: int, rows: int, *, direct: bool) -> Places:
     """MEM A's words of a fixed matrix."""
-    assert layer is not None, "the simulator has checked that the rule has this matrix"
+    assert layer is not None  # noqa: S101  the simulator has checked that the rule has this matrix
     found = places_of(layer, cores, rows)
     return replace(found, row=found.column, column=found.row) if direct else found
 
@@ -80,7 +80,7 @@ def turned(layer: PaperLayer, last: PaperLayer, machine: Machine, address: int) 
 def turned_layers(
     layers: Sequence[PaperLayer], machine: Machine, address: int
 ) -> tuple[tuple[PaperLayer | None, ...], int]:
-    """Direct feedback's matrices of all layers but the last, one after the other in MEM A; the first word after them."""
+    """Direct feedback's matrices of all layers but the last, in MEM A from `address` on; the first word after them."""
     found: list[PaperLayer | None] = []
     for layer in layers[:-1]:
         one = turned(layer, layers[-1], machine, address)
@@ -134,7 +134,7 @@ def feedback_tick(layout: FeedbackLayout, m: Machine) -> MicroProgram:
 def direct_errors(
     b: Builder, layout: PaperLayout, m: Machine, index: int, start: int, *, matrix: PaperLayer, kept: int
 ) -> int:
-    """Errors of a layer's own outputs from those that the softmax unit has, to layout.errors; returns when all are there.
+    """Errors of a layer's own outputs, from the softmax unit's, to layout.errors; returns when all are there.
 
     The output errors are broadcast on the row buses, once a block of outputs. kept: the first word of own outputs.
     """

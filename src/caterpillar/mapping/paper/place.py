@@ -49,8 +49,9 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
     short = _too_small(layout, machine)
     if short and short.what in (MEM_A, MEM_B) and program.rule != "fa":
         streamed = place_streamed(program, machine)
-        worse = isinstance(streamed, Infeasible) and streamed.what == short.what
-        return short if worse and streamed.needs_bytes >= short.needs_bytes else streamed
+        if isinstance(streamed, Infeasible) and streamed.what == short.what:
+            return min(short, streamed, key=lambda one: one.needs_bytes)
+        return streamed
     if short:
         return short
     return Schedule(
@@ -112,7 +113,8 @@ def _order(layout: PaperLayout, machine: Machine) -> Order:
         )
         before = bounds
     fixed: list[GemvOrder | None] = [None] * len(orders)
-    for number, matrix in enumerate(layout.fixed if isinstance(layout, FeedbackLayout) else ()):
-        if matrix:
-            fixed[number] = direct_order(matrix, machine) if layout.direct else orders[number]
+    if isinstance(layout, FeedbackLayout):
+        for number, matrix in enumerate(layout.fixed):
+            if matrix:
+                fixed[number] = direct_order(matrix, machine) if layout.direct else orders[number]
     return Order(layers=tuple(orders), feedback=tuple(fixed))

@@ -69,8 +69,9 @@ class StreamedLayer(PaperLayer):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamedLayout(PaperLayout):
     """Core SRAM has, by first beat, a sample's inputs at 0, weights, and at inputs_at the gathered inputs of the layer
-    that is worked on, gathered_chunks chunks at a time. A core keeps its own inputs of layer l in MEM B, at own[l - 1]. sums has partial sums of the errors
-    of `part` chunks. input_word: of a position's input. updated: of updated weights on their way to core SRAM.
+    that is worked on, gathered_chunks chunks at a time. A core keeps its own inputs of layer l in MEM B, at own[l - 1].
+    sums has partial sums of the errors of `part` chunks. input_word: of a position's input. updated: of updated weights
+    on their way to core SRAM.
     fixed, kept: as FeedbackLayout's, for direct feedback; all None and 0 without.
     """
 
@@ -122,7 +123,7 @@ class StreamedLayout(PaperLayout):
         total = 0
         for index in range(1, len(self.layers) + 1):
             at = self.weight_places(index)
-            assert at.streamed is not None
+            assert at.streamed is not None  # noqa: S101  weight_places gives it
             outputs = (at.column >= 0) & at.streamed
             total += self.layers[index - 1].inputs * int(outputs.sum())
         return total
@@ -160,7 +161,7 @@ def make_layout(network: Network, machine: Machine, *, direct: bool) -> Streamed
 
 
 def _with_weights(layers: list[StreamedLayer], machine: Machine, address: int) -> tuple[StreamedLayer, ...]:
-    """Fill MEM A from `address` on: with the last layer, then with what hides beside streamed weights, then with any."""
+    """Fill MEM A from `address` on: the last layer, then what hides beside streamed weights, then any."""
     rows, room = machine.pe_rows, machine.pe_sram_words - address
     kept = [0] * len(layers)
 

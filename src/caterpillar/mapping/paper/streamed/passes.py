@@ -25,11 +25,8 @@ from caterpillar.mapping.isa import (
 from caterpillar.mapping.paper.streamed.layout import Run, StreamedLayer, StreamedLayout
 from caterpillar.mapping.paper.streamed.timing import Timing, forward_timing, update_timing
 
-VALUE, INPUT, BACK = (
-    LATCH,
-    LATCH + 1,
-    LATCH + 2,
-)  # a turn's sum or error; the position's input; a weight on its way back
+# of MEM B: a turn's sum or error; the position's input; a weight on its way back
+VALUE, INPUT, BACK = LATCH, LATCH + 1, LATCH + 2
 
 
 def products(
@@ -86,8 +83,8 @@ def update(
 ) -> int:
     """Update the weights of `positions` positions from `first` on with layout.errors; returns when all is done.
 
-    inputs: the first beat of these positions' inputs in core SRAM. back: a PE's share of the errors of those inputs goes to
-    MEM B from layout.sums on, made with the weights as they were.
+    inputs: the first beat of these positions' inputs in core SRAM. back: a PE's share of the errors of those inputs
+    goes to MEM B from layout.sums on, made with the weights as they were.
     """
     layer = layout.layer(index)
     t, latency = update_timing(layer, m, back=back), m.fma_latency

@@ -89,7 +89,7 @@ def _forward(b: Builder, layout: StreamedLayout, m: Machine, index: int, ready: 
 
 
 def _transpose(b: Builder, layout: StreamedLayout, index: int, start: int) -> int:
-    """A core's own outputs through the diagonal to where inputs of the next layer belong; returns when all are there."""
+    """A core's own outputs through the diagonal to where the next layer's inputs belong; returns when all are."""
     sums, rows = layout.layers[index - 1].sums, layout.rows
     for group in range(layout.words(sums)):
         at, count = start + group * rows, min(rows, sums - group * rows)
