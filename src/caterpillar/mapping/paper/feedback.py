@@ -102,7 +102,7 @@ def feedback_layout(network: Network, machine: Machine, *, direct: bool) -> Feed
             fixed.append(replace(layer, address=address) if number else None)
             address += layer.positions * layer.sums * (number > 0)
         kept.append(word)
-        word += plain.words(layer.sums) * direct
+        word += plain.words(layer.sums) if direct and fixed[number] else 0
     given |= {"mem_a_words": address, "mem_b_words": word}
     return FeedbackLayout(**given, fixed=tuple(fixed), kept=tuple(kept), direct=direct)
 
