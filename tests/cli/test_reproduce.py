@@ -2,7 +2,16 @@
 
 import json
 
+import pytest
+
+from tests.reproduce.few_cells import place_few
+
 KEYS = {"artifact", "case", "rule", "quantity", "unit", "paper", "ours", "source", "verdict", "note"}
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    place_few(monkeypatch)
 
 
 def test_json_rows_and_files(run, tmp_path):

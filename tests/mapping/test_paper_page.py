@@ -36,7 +36,7 @@ ROWS = {
 
 SGD_PAGE, BATCH_PAGE = PAGE.split("## Mini-batches")
 DFA_PAGE = BATCH_PAGE.split("### Direct feedback")[1]
-CP_PAGE = PAGE.split("## Continuous propagation")[1]
+CP_PAGE = PAGE.split("## Continuous propagation")[1].split("### Batches")[0]
 BATCHES = (("N1", 8), ("N1", 50), ("N1", 100), ("N3", 8), ("N3", 50), ("N3", 100))
 BATCH_ROWS = {
     "mbgd": {

@@ -10,6 +10,7 @@ from caterpillar.checks import OutputError
 from caterpillar.report import reproduction_tables, write_reproduction
 from caterpillar.reproduce import Reproduction, run_reproduction
 from caterpillar.reproduce import run as run_module
+from tests.reproduce.few_cells import place_few
 from tests.reproduce.records import made_up, rising
 
 PICTURES = {
@@ -22,6 +23,7 @@ PICTURES = {
 def found(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "known_records", lambda: made_up(rising))
+        place_few(patch)
         return run_reproduction(tmp_path_factory.mktemp("out"), quick=True)
 
 

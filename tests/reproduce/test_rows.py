@@ -13,6 +13,7 @@ from caterpillar.reproduce.paper import Tolerance, epochs_to
 from caterpillar.reproduce.study import Study
 from caterpillar.reproduce.study.plan import SGD, Workload
 from caterpillar.reproduce.study.results import Curve, Record, read_records
+from tests.reproduce.few_cells import place_few
 from tests.reproduce.records import made_up, rising
 
 ONE_PERCENT = Tolerance(relative=0.01)
@@ -76,6 +77,7 @@ def test_a_curve_of_several_seeds_is_judged_by_its_median() -> None:
 
 def test_rows_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "known_records", lambda: made_up(rising))
+    place_few(monkeypatch)
     found = run_reproduction(tmp_path / "out", quick=True)
     stored = json.loads((tmp_path / "out" / "rows.json").read_text())["rows"]
     assert [row.as_dict() for row in found.rows] == stored
@@ -92,6 +94,7 @@ def test_the_whole_study_is_stored_and_shown(tmp_path: Path, monkeypatch: pytest
     load = Workload(network="500-500-500-10", methods=(SGD,), search_epochs=1, final_epochs=1, seeds=1)
     monkeypatch.setattr(run_module, "STUDY", Study(samples=20, workloads=(load,), rate_factors=(1.0,)))
     monkeypatch.setattr(run_module, "known_records", list)
+    place_few(monkeypatch)
     found = run_reproduction(tmp_path, quick=False, workers=1)
     assert not found.stored
     assert {record["purpose"] for record in read_records(tmp_path / "study.parquet")} == {"search", "final"}

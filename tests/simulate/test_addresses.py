@@ -34,7 +34,7 @@ def placed(rule: Rule, mapping: str = "best") -> Schedule:
     return schedule
 
 
-@pytest.mark.parametrize(("rule", "mapping"), [(cp(), "best"), (mbcp(2), "best"), (cp(), "paper")])
+@pytest.mark.parametrize(("rule", "mapping"), [(cp(), "best"), (mbcp(2), "best"), (cp(), "paper"), (mbcp(2), "paper")])
 def test_a_register_that_leaves_the_memory_in_a_later_tick_is_refused(rule: Rule, mapping: str) -> None:
     schedule = placed(rule, mapping)
     check_addresses(schedule)

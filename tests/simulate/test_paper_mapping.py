@@ -16,7 +16,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import Rule, dfa, fa, mbcp, sgd
+from caterpillar.rules import Rule, dfa, fa, sgd
 from caterpillar.simulate import count, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
@@ -141,14 +141,6 @@ def test_sgd_on_the_papers_large_network_and_its_machine() -> None:
 def test_machines_that_it_has_no_programs_for(change: dict[str, int], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         place(sgd()(SMALL), replace(PAPER_A, **change), mapping="paper")
-
-
-def test_rules_that_it_has_no_programs_for() -> None:
-    with pytest.raises(
-        UsageError,
-        match=r"--rule must be one of mbgd, fa, dfa for a simulation of a batch under mapping paper, got 'mbcp8'",
-    ):
-        place(mbcp(8)(SMALL), PAPER_A, mapping="paper")
 
 
 @pytest.mark.parametrize(

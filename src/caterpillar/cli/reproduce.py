@@ -16,7 +16,7 @@ Quick = Annotated[
         help="Figs. 5 to 9 from the stored study; or run what it lacks, in hours and resumable.",
     ),
 ]
-Workers = Annotated[int, typer.Option(help="Trainings at a time.", min=1)]
+Workers = Annotated[int, typer.Option(help="Cells placed, or trainings, at a time.", min=1)]
 Dask = Annotated[str | None, typer.Option(help="A dask scheduler to train on, or local. With --full.")]
 
 

@@ -30,7 +30,8 @@ from caterpillar.mapping.isa import (
     accumulators,
 )
 from caterpillar.mapping.layout import Layout
-from caterpillar.mapping.phases import back_own, copy, forward, scale, update_forward
+from caterpillar.mapping.own_errors import back_own
+from caterpillar.mapping.phases import copy, forward, scale, update_forward
 from caterpillar.mapping.scatter import Scatter
 from caterpillar.mapping.scatter_pass import back_scatter
 from caterpillar.mapping.split import back_unit

@@ -9,7 +9,8 @@ from caterpillar.mapping.builder import Builder
 from caterpillar.mapping.buses import spread_errors
 from caterpillar.mapping.isa import BACKWARD, BACKWARD_UPDATE, UPDATE
 from caterpillar.mapping.layout import Layout
-from caterpillar.mapping.phases import back_own, update_forward
+from caterpillar.mapping.own_errors import back_own
+from caterpillar.mapping.phases import update_forward
 from caterpillar.mapping.scatter import Scatter
 from caterpillar.mapping.scatter_pass import back_scatter
 from caterpillar.mapping.sums import clear_within

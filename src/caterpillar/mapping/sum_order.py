@@ -11,7 +11,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.arrange import group_order, scatter_chains
 from caterpillar.mapping.isa import accumulators
 from caterpillar.mapping.layout import LayerLayout, Layout
-from caterpillar.mapping.phases import own_chains
+from caterpillar.mapping.own_errors import own_chains
 from caterpillar.mapping.split import Tile, permuted
 from caterpillar.numerics import GemvOrder, Order
 

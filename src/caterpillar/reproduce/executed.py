@@ -5,25 +5,52 @@ The counts are those of the loops of the micro-programs, which equal the simulat
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.evaluate import Evaluation, evaluate
-from caterpillar.machine import Machine
-from caterpillar.network import Network
-from caterpillar.reproduce.paper import rule_of_label
+from caterpillar.explore.workers import backend
+from caterpillar.reproduce.paper import cases, paper, rule_of_label
 
 MAPPINGS = ("paper", "best")
+Cell = tuple[str, str, str]  # case, rule, mapping
+Executed = Mapping[Cell, Evaluation]  # without those that a mapping has no micro-programs for, or that do not fit
 
 
-@cache
-def executed(network: Network, label: str, machine: Machine, mapping: str) -> Evaluation | None:
-    """A rule's steady tick on a machine, a sample, at the paper's prices.
+def cells() -> list[Cell]:
+    """All that Table 2 and Fig. 10 have."""
+    rules = dict.fromkeys(label for labels in paper()["fig10"]["rules"].values() for label in labels)
+    printed = {case: dict.fromkeys([*rules, *paper()["table2"][case]]) for case in cases()}
+    return [(case, label, mapping) for case, labels in printed.items() for label in labels for mapping in MAPPINGS]
+
+
+def executed(cell: Cell) -> Evaluation | None:
+    """A rule's steady tick on a case's machine, a sample, at the paper's prices.
 
     None where the mapping has no micro-programs for it, or it does not fit.
     """
+    case, label, mapping = cell
+    network, machine = cases()[case]
     try:
         answer = evaluate(network, rule_of_label(label), machine, mapping=mapping, executed=True)
     except UsageError:
         return None
     return None if isinstance(answer, Infeasible) else answer
+
+
+def execute_all(workers: int, on_progress: Callable[[str, int, int], None]) -> dict[Cell, Evaluation]:
+    """All cells, in so many processes. on_progress(text, done, total) is called as they are done."""
+    from joblib import Parallel, delayed
+
+    wanted, found = cells(), dict[Cell, Evaluation]()
+    on_progress("placing", 0, len(wanted))
+    with backend(workers, None):
+        answers = cast(
+            "Iterable[Evaluation | None]", Parallel(return_as="generator")(delayed(executed)(cell) for cell in wanted)
+        )
+        for done, (cell, answer) in enumerate(zip(wanted, answers, strict=True), start=1):
+            if answer:
+                found[cell] = answer
+            on_progress(f"placed {' '.join(cell)}", done, len(wanted))
+    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from caterpillar.checks import OutputError
+from caterpillar.reproduce.executed import execute_all
 from caterpillar.reproduce.fig5 import fig5_curves, fig5_rows
 from caterpillar.reproduce.machine_rows import area_rows, fig10_rows, table2_rows, text_rows
 from caterpillar.reproduce.ranking import ranking_rows
@@ -42,7 +43,8 @@ def run_reproduction(
     quick: Figs. 5 to 9 from the convergence study's stored records. Else the study is run, which takes hours, but for
     the trials on record: its runs lie in out_dir/study and are gone on with by the next call, its records go to
     out_dir/study.parquet, the learning rates it chose to out_dir/learning_rates.toml.
-    workers, dask: where to train (study.run_trials). on_progress(text, done, total) is called as trainings finish.
+    workers: processes that place the cells of Table 2 and Fig. 10, and train. dask: where to train (study.run_trials).
+    on_progress(text, done, total) is called as cells and trainings are done.
     Raises OutputError if out_dir cannot be written.
     """
     path = out_dir / "rows.json"
@@ -50,7 +52,8 @@ def run_reproduction(
         out_dir.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=out_dir).close()  # fails now rather than after the trainings
         records = known_records() if quick else _run_all(out_dir, workers, dask, on_progress)
-        rows = [*area_rows(), *table2_rows(), *fig10_rows(), *text_rows(), *study_rows(records)]
+        executed = execute_all(workers, on_progress)
+        rows = [*area_rows(), *table2_rows(executed), *fig10_rows(executed), *text_rows(), *study_rows(records)]
         text = json.dumps({"rows": [row.as_dict() for row in rows]}, indent=1, allow_nan=False) + "\n"
         replace_file(path, lambda file: file.write(text.encode()))
     except OSError as error:

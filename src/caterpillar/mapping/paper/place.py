@@ -6,8 +6,8 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batches import place_batches
-from caterpillar.mapping.paper.batches.place import RULES as BATCHED
 from caterpillar.mapping.paper.continuous import place_continuous
+from caterpillar.mapping.paper.continuous_batches import place_continuous_batches
 from caterpillar.mapping.paper.feedback import FeedbackLayout, direct_order, feedback_layout, feedback_tick
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
@@ -19,27 +19,20 @@ from caterpillar.mapping.split import back_unit
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
-RULES = ("sgd", "mbgd", "fa", "dfa", "cp")
-
 
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-programs of a run, or what does not fit.
 
-    Raises UsageError for what this mapping has no programs for.
+    Raises UsageError for machines that this mapping has no programs for.
     """
     name = program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
-    rules, of = (BATCHED, "a batch under ") if program.batch > 1 else (RULES, "")
-    if name not in rules:
-        raise UsageError(
-            f"--rule must be one of {', '.join(rules)} for a simulation of {of}mapping paper, got {program.rule!r}"
-        )
     if machine.pe_rows != machine.pe_cols:
         raise UsageError(
             "Machine.pe_cols must equal pe_rows for mapping paper, which transposes on the diagonal; "
             f"got {machine.pe_cols} and {machine.pe_rows}"
         )
-    if program.rule == "cp":
-        return place_continuous(program, machine)
+    if name in ("cp", "mbcp"):
+        return (place_continuous if program.batch == 1 else place_continuous_batches)(program, machine)
     if program.batch > 1:
         return place_batches(program, machine, name)
     if program.rule in ("fa", "dfa"):

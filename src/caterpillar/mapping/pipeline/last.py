@@ -8,8 +8,9 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.builder import READ, WRITE, WRITE_GROUP, loop
 from caterpillar.mapping.isa import ACCUMULATOR, HALF, LATCH, MEM_A, NEGATE, RESULT, SLOPE, ZERO, halves
 from caterpillar.mapping.pipeline.layout import Layout
-from caterpillar.mapping.pipeline.passes import Beat, behind, by_half, kept, load, registers, write_rest
+from caterpillar.mapping.pipeline.passes import Beat, behind, load, registers
 from caterpillar.mapping.pipeline.planner import Planner, TooLate
+from caterpillar.mapping.pipeline.weights import by_half, kept, write_rest
 from caterpillar.mapping.pipeline.words import gate_delay
 
 

@@ -7,7 +7,7 @@ address registers' words of t div T ticks ago.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from caterpillar.checks import CaterpillarError
 from caterpillar.machine import Machine
 from caterpillar.mapping.builder import PORTS, WRITE, Builder
 from caterpillar.mapping.isa import ACCUMULATOR, LATCH, RESULT, MicroProgram, Queue, Unit, accumulators
+from caterpillar.mapping.pipeline.each_core import EachCore
 from caterpillar.mapping.pipeline.parts import Access, Hold, Link, Part, Use, Word, read, use
 
 AHEAD = 1024  # cycles that are looked through at once, at most
@@ -24,30 +25,6 @@ NEVER = 1 << 40
 WAIT = 12  # cycles that a word may wait in a latch or an accumulator for what comes next
 
 Busy = NDArray[np.bool_]
-
-
-class EachCore(int):
-    """A field that differs from core to core; as a number it is that of core 0."""
-
-    cores: tuple[int, ...]
-
-    def __bool__(self) -> bool:
-        return any(self.cores)
-
-
-def each_core(values: Iterable[int]) -> int:
-    """A field's value for each core, in order."""
-    cores = tuple(values)
-    if len(set(cores)) == 1:
-        return cores[0]
-    found = EachCore(cores[0])
-    found.cores = cores
-    return found
-
-
-def plus(value: int, more: int) -> int:
-    """A field's value, so much further on every core."""
-    return each_core(one + more for one in value.cores) if isinstance(value, EachCore) else value + more
 
 
 class TooLate(CaterpillarError):

@@ -17,6 +17,7 @@ from caterpillar.mapping.isa import (
     sram_beat_cycles,
 )
 from caterpillar.mapping.pipeline.choose import hop_cycles
+from caterpillar.mapping.pipeline.each_core import each_core, plus
 from caterpillar.mapping.pipeline.layout import Layout, old_delay, summed
 from caterpillar.mapping.pipeline.parts import Hold, Part, read, use, write
 from caterpillar.mapping.pipeline.passes import (
@@ -30,7 +31,7 @@ from caterpillar.mapping.pipeline.passes import (
     staged,
     staging,
 )
-from caterpillar.mapping.pipeline.planner import Planner, TooLate, each_core, plus
+from caterpillar.mapping.pipeline.planner import Planner, TooLate
 
 
 def stream(b: Planner, layout: Layout, m: Machine, one: Pass, loaded: list[int], before: Pass | None) -> None:

@@ -12,9 +12,10 @@ from caterpillar.mapping.pipeline.collectives import Collectives
 from caterpillar.mapping.pipeline.last import last_pass
 from caterpillar.mapping.pipeline.layout import Layout
 from caterpillar.mapping.pipeline.output import Output
-from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, made, weight_pass
+from caterpillar.mapping.pipeline.passes import Pass, beat_of, free_for, made
 from caterpillar.mapping.pipeline.planner import Planner, TooLate
 from caterpillar.mapping.pipeline.streams import stream
+from caterpillar.mapping.pipeline.weights import weight_pass
 from caterpillar.mapping.pipeline.words import doubling, last_bits, last_blocks
 
 PATIENCE = 200  # so often room is widened

@@ -23,7 +23,8 @@ from caterpillar.mapping.isa import (
 )
 from caterpillar.mapping.paper.continuous.core import CorePlan
 from caterpillar.mapping.paper.continuous.layout import Layout
-from caterpillar.mapping.paper.continuous.planner import Hold, Part, Planner, use
+from caterpillar.mapping.paper.continuous.parts import Hold, Part, use
+from caterpillar.mapping.paper.continuous.planner import Planner
 from caterpillar.mapping.paper.continuous.ring import Action, Ring, SramBeat
 
 FEW = 4  # beats that leave a core together: more find room later
@@ -83,7 +84,7 @@ class Activations:
 
     def _target(self, layer: int, position: int, *, late: bool) -> SramBeat:
         layout = self._layout
-        return (layout.late if late else layout.fresh)[layer] + position, layout.registers.late[layer] if late else 0
+        return (layout.late if late else layout.fresh)[layer] + position, layout.registers.late[layer] if late else 0, 0
 
     def _arrive(self, core: int, layer: int, positions: list[int], times: list[int], *, late: bool) -> None:
         """Beats that a core has just sent, each by itself, at the core above."""

@@ -23,9 +23,10 @@ from caterpillar.mapping.isa import (
     softmax_cycles,
 )
 from caterpillar.mapping.paper.continuous.layout import Layout, product_words, stretch
+from caterpillar.mapping.paper.continuous.parts import Hold, read, use, write
+from caterpillar.mapping.paper.continuous.parts import Part as Step
 from caterpillar.mapping.paper.continuous.passes import Pass, emit_pass
-from caterpillar.mapping.paper.continuous.planner import Hold, Planner, TooLate, read, use, write
-from caterpillar.mapping.paper.continuous.planner import Part as Step
+from caterpillar.mapping.paper.continuous.planner import Planner, TooLate
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous.steps import combine, halve
 

@@ -12,7 +12,7 @@ from caterpillar.machine import Machine
 from caterpillar.mapping.isa import DOWN, LATCH, ONE, REGISTER, ROW, SLOPE
 from caterpillar.mapping.paper.continuous.core import CorePlan
 from caterpillar.mapping.paper.continuous.layout import Layout
-from caterpillar.mapping.paper.continuous.planner import Address
+from caterpillar.mapping.paper.continuous.parts import Address
 from caterpillar.mapping.paper.continuous.ring import Action, Ring
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous.steps import combine

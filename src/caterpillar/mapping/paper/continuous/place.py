@@ -13,9 +13,9 @@ from caterpillar.mapping.paper.continuous.errors import Errors
 from caterpillar.mapping.paper.continuous.layout import Layout, finish
 from caterpillar.mapping.paper.continuous.order import make_order
 from caterpillar.mapping.paper.continuous.passes import Pass, plan_pass
-from caterpillar.mapping.paper.continuous.planner import TooLate
+from caterpillar.mapping.paper.continuous.planner import Planner, TooLate
 from caterpillar.mapping.paper.continuous.ring import Ring
-from caterpillar.mapping.paper.continuous.shares import least_words, share
+from caterpillar.mapping.paper.continuous.shares import least_words, make_stages, share
 from caterpillar.mapping.room import ADDRESSES, HINTS, MEM_A, MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
 from caterpillar.network import Network
@@ -41,7 +41,7 @@ def place_continuous(program: Program, machine: Machine) -> Schedule | Infeasibl
         rule=program.rule,
         mapping="paper",
         layout=layout,
-        order=make_order(layout, machine),
+        order=make_order(network.sizes, layout.parts, [stage.width for stage in layout.stages], machine),
         steady=_tick(layout, machine),
         extra_ticks=2 * depth - 1,
         queues=layout.registers.queues,
@@ -59,13 +59,13 @@ def _layout(network: Network, machine: Machine) -> Layout | Infeasible:
     for pieces in PIECES:
         most = -(-groups // (pieces * rows)) * rows
         for least in LEAST:
-            shared = share(network, machine, most, least)
+            shared = share(make_stages(network, machine), machine, most, least)
             if shared:
                 layout = finish(network, machine, shared[1])
                 fits = layout.mem_b_words * WORD_BYTES <= machine.pe_mem_b_bytes
                 found.append((shared[0] if fits else 0, layout.mem_b_words, layout))
         if not found:
-            least = least_words(network, machine)
+            least = least_words(make_stages(network, machine), machine)
             return Infeasible(
                 what=MEM_A, needs_bytes=least * WORD_BYTES, has_bytes=machine.pe_sram_bytes, hint=HINTS[MEM_A]
             )
@@ -102,7 +102,7 @@ def _tick(layout: Layout, machine: Machine) -> MicroProgram:
         late = _late(plans, activations.stored)
         if late <= wait:
             _finish(layout, machine, plans, ring)
-            return _programs(plans, machine)
+            return programs({core: plan.planner for core, plan in plans.items()}, machine)
         wait = late
     raise UsageError(f"cp on machine {machine.name}: no plan in which all words come in time")
 
@@ -130,13 +130,19 @@ def _finish(layout: Layout, machine: Machine, plans: dict[int, CorePlan], ring: 
         finish_core(plan, layout, machine)
         if any(part.layer == 1 for part in layout.on[core]):
             scale_inputs(plan.planner, layout, machine)
-        end = 0  # they go on side by side: each is shown from where the one that ended before it ended
-        for until, start, name in sorted(
-            (last + 1, first, name) for first, last, name in [*plan.spans, *ring.spans(core)]
-        ):
-            if until > max(start, end):
-                plan.planner.mark(name, ("collective",), "collective", max(start, end), until)
-            end = max(end, until)
+        mark_spans(plan.planner, [*plan.spans, *ring.spans(core)])
+
+
+def mark_spans(b: Planner, spans: list[tuple[int, int, str]]) -> None:
+    """Name collectives, given by their last cycle or the one after, first, and name, in a core's program.
+
+    They go on side by side: each is shown from where the one that ended before it ended.
+    """
+    end = 0
+    for until, start, name in sorted((last + 1, first, name) for first, last, name in spans):
+        if until > max(start, end):
+            b.mark(name, ("collective",), "collective", max(start, end), until)
+        end = max(end, until)
 
 
 def _late(plans: dict[int, CorePlan], stored: dict[tuple[int, int, int], int]) -> int:
@@ -153,17 +159,18 @@ def _late(plans: dict[int, CorePlan], stored: dict[tuple[int, int, int], int]) -
     return late
 
 
-def _programs(plans: dict[int, CorePlan], machine: Machine) -> MicroProgram:
-    cycles = max(plan.planner.end for plan in plans.values()) + 1
-    programs: list[MicroProgram] = []
+def programs(planners: dict[int, Planner], machine: Machine) -> MicroProgram:
+    """All cores' programs, as long as the longest; those that are the same once."""
+    cycles = max(planner.end for planner in planners.values()) + 1
+    found: list[MicroProgram] = []
     group_of: list[int] = []
     for core in range(machine.cores):
         program = (
-            plans[core].planner.program(cycles)
-            if core in plans
+            planners[core].program(cycles)
+            if core in planners
             else MicroProgram(cycles=cycles, instructions=(), phases=())
         )
-        if program not in programs:
-            programs.append(program)
-        group_of.append(programs.index(program))
-    return replace(programs[0], others=tuple(programs[1:]), group_of=tuple(group_of))
+        if program not in found:
+            found.append(program)
+        group_of.append(found.index(program))
+    return replace(found[0], others=tuple(found[1:]), group_of=tuple(group_of))

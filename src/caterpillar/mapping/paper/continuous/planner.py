@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caterpillar.checks import CaterpillarError
-from caterpillar.mapping.builder import READ, WRITE, Builder, ScheduleError
+from caterpillar.mapping.builder import Builder, ScheduleError
 from caterpillar.mapping.isa import (
     ACCUMULATOR,
     LATCH,
     NONE,
     RESULT,
-    UNITS,
     Instruction,
     Loop,
     MicroProgram,
     Unit,
 )
+from caterpillar.mapping.paper.continuous.folding import folded
+from caterpillar.mapping.paper.continuous.parts import Access, Address, Hold, Link, Part, Use, read, use, write
 
 WAIT = 8  # cycles that a word waits in a latch, at most, or a sum in an accumulator
 
 Cycles = NDArray[np.int64]
-Address = tuple[int, dict[str, int]]  # of a word of MEM B, and how else it is addressed
 
 
 class TooLate(CaterpillarError):
@@ -35,61 +35,6 @@ class TooLate(CaterpillarError):
         super().__init__(f"layer {layer}: {cycles} cycles too late")
         self.layer = layer
         self.cycles = cycles
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """An issue on a unit, `at` cycles after a step's start."""
-
-    at: int
-    unit: Unit
-    fields: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A read or a write of MEM B, on either port."""
-
-    at: int
-    op: int
-    word: Address
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Cycles at .. at + cycles - 1 in which a latch, a link or the core SRAM is spoken for."""
-
-    at: int
-    what: str
-    cycles: int
-
-
-Part = Use | Access | Hold
-
-
-def use(at: int, unit: Unit, **fields: int) -> Use:
-    """Use with its fields by name."""
-    return Use(at, unit, fields)
-
-
-def read(at: int, word: Address, latch: int, until: int) -> tuple[Part, ...]:
-    """Read a word of MEM B into a latch; its last use is in cycle `until`."""
-    return Access(at, READ, word, LATCH + latch), Hold(at, f"latch {latch}", until - at)
-
-
-def write(at: int, word: Address, slot: int) -> Access:
-    """Write a word of MEM B."""
-    return Access(at, WRITE, word, slot)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A partner's word that comes over the links."""
-
-    word: Address
-    bit: int
-    hops: int
 
 
 class Planner(Builder):
@@ -127,6 +72,11 @@ class Planner(Builder):
     def hold(self, what: str, cycles: Cycles) -> None:
         """Speak for something in given cycles."""
         self._map(what, int(cycles.max(initial=0)) + 1)[cycles] = True
+
+    def taken(self, what: str, start: int, loops: Sequence[Loop], cycles: int) -> None:
+        """Speak for something in so many cycles from each round's on."""
+        rounds = Instruction("row_bus", start, (), tuple(loops)).cycles()
+        self.hold(what, (rounds[:, None] + np.arange(cycles)).ravel())
 
     def _map(self, what: str, length: int) -> NDArray[np.bool_]:
         found = self._held.get(what)
@@ -286,7 +236,7 @@ class Planner(Builder):
     def program(self, cycles: int) -> MicroProgram:
         """The finished program; steps that follow each other evenly are one instruction, repeated."""
         whole = super().program(cycles)
-        return replace(whole, instructions=tuple(_folded(whole.instructions)))
+        return replace(whole, instructions=tuple(folded(whole.instructions)))
 
     def _reserve(self, unit: str, cycles: Cycles) -> None:
         if len(cycles) > 1:
@@ -297,45 +247,3 @@ class Planner(Builder):
         if busy[at]:
             raise ScheduleError(f"two issues on {unit} in cycle {at}")
         busy[at] = True
-
-
-def _folded(instructions: Sequence[Instruction]) -> Iterator[Instruction]:
-    """Instructions of a unit without loops that differ by the same steps, as one with a loop."""
-    for unit in UNITS:
-        run: list[Instruction] = []
-        for one in sorted((one for one in instructions if one.unit == unit), key=lambda one: one.start):
-            if run and not _goes_on(run, one):
-                yield _as_loop(run)
-                run = []
-            run.append(one)
-        if run:
-            yield _as_loop(run)
-
-
-def _goes_on(run: list[Instruction], one: Instruction) -> bool:
-    last = run[-1]
-    alike = last.kinds == one.kinds and [name for name, _ in last.fields] == [name for name, _ in one.fields]
-    if not alike or last.loops or one.loops:
-        return False
-    registers = [(before, after) for before, after in zip(last.fields, one.fields, strict=True) if _is_fixed(before[0])]
-    if any(before != after for before, after in registers):
-        return False
-    return len(run) == 1 or _steps(run[-2], last) == _steps(last, one)
-
-
-def _is_fixed(field: str) -> bool:
-    """What a loop cannot step: which address register."""
-    return field.endswith(("_queue", "_lag"))
-
-
-def _steps(one: Instruction, other: Instruction) -> tuple[int, ...]:
-    fields = (after - before for (_, before), (_, after) in zip(one.fields, other.fields, strict=True))
-    return other.start - one.start, *fields
-
-
-def _as_loop(run: list[Instruction]) -> Instruction:
-    if len(run) == 1:
-        return run[0]
-    period, *steps = _steps(run[0], run[1])
-    strides = tuple((name, step) for (name, _), step in zip(run[0].fields, steps, strict=True) if step)
-    return replace(run[0], loops=(Loop(len(run), period, strides),))

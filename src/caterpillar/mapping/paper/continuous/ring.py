@@ -12,6 +12,8 @@ from itertools import count
 
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import (
+    COLUMN,
+    DIAGONAL,
     DOWN,
     EXACT,
     FIFO_BEATS,
@@ -25,14 +27,15 @@ from caterpillar.mapping.isa import (
     beat_cycles,
     sram_beat_cycles,
 )
-from caterpillar.mapping.paper.continuous.planner import Address, Hold, Part, Planner, read, use, write
+from caterpillar.mapping.paper.continuous.parts import Address, Hold, Part, read, use, write
+from caterpillar.mapping.paper.continuous.planner import Planner
 
 RINGS = {UP: "ring up", DOWN: "ring down"}
 TAKEN_FROM = {UP: FROM_UP, DOWN: FROM_DOWN}
 AGAIN = 16  # cycles after which a beat is tried again that finds a queue full, or others before it
 
 Action = Callable[[int], None]
-SramBeat = tuple[int, int]  # a beat of core SRAM and its address register, 0: none
+SramBeat = tuple[int, int, int]  # a beat of core SRAM, its address register (0: none), and the lag
 
 
 class Ring:
@@ -121,9 +124,10 @@ class Ring:
             fields = fields | {"row_send": way}
             held.append(Hold(at, RINGS[way], beat_cycles(m)))
         if to is not None:
-            address, register = to
+            address, register, lag = to
             fields = fields | {"row_to": TO_SRAM, "row_address": address}
             fields |= {"row_queue": register} if register else {}
+            fields |= {"row_lag": lag} if lag else {}
             held.append(Hold(at, "core SRAM", sram_beat_cycles(m)))
         return [use(at, "row_bus", **fields), *held]
 
@@ -153,6 +157,26 @@ class Ring:
             variants = [[*read(-early, word, 3, length), *beats] for early in (1, 2, 3, 4, 6, 8)]
         _, at = self.planners[core].best_fit(start, variants)
         times = [at + i * spacing for i in range(len(columns))]
+        if way:
+            self._note_sent(core, way, times)
+        return times
+
+    def from_diagonal(
+        self, core: int, start: int, word: Address, rows: Sequence[int], way: int, to: Sequence[SramBeat]
+    ) -> list[int]:
+        """A beat of each of some rows of PEs, through the diagonal, to the core's SRAM and (way not 0) onto the ring.
+
+        Returns when each goes.
+        """
+        m, n = self._m, len(rows)
+        spacing = max(beat_cycles(m) if way else 1, sram_beat_cycles(m))
+        parts: list[Part] = [*read(0, word, 3, (n - 1) * spacing + 1)]
+        for i, row in enumerate(rows):
+            at, fields = i * spacing, {"row_from": FROM_PE, "row_column": DIAGONAL, "row_slot": COLUMN}
+            parts += [use(at + 1, "column_bus", column_row=row, column_slot=LATCH + 3), Hold(at + 1, "column latch", 1)]
+            parts += self._onward(at + 2, fields, way, to[i])
+        at = self.planners[core].first_fit(start, parts) + 2
+        times = [at + i * spacing for i in range(n)]
         if way:
             self._note_sent(core, way, times)
         return times

@@ -7,6 +7,7 @@ groups the highest core has the first ones: errors are added up from there down,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -79,6 +80,9 @@ def make_stages(network: Network, machine: Machine) -> tuple[Stage, ...]:
     return tuple(found)
 
 
+Cycles = Callable[[Stage, int, Machine], int]
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Cycles of a round of positions, and the FMA's cycles left free after every `block` rounds."""
@@ -124,13 +128,15 @@ def cycles_of(stage: Stage, sums: int, machine: Machine) -> int:
     return pace_of(stage, sums, machine).start(stage.rounds) + around
 
 
-def share(network: Network, machine: Machine, most: int, least: int) -> tuple[int, tuple[Part, ...]] | None:
+def share(
+    stages: tuple[Stage, ...], machine: Machine, most: int, least: int, cycles: Cycles = cycles_of
+) -> tuple[int, tuple[Part, ...]] | None:
     """Parts in their order along the ring and on a core in time, and about the cycles of the longest core.
 
     The shortest for which MEM A holds all; None if it does not. most: groups of a part. least: of a layer's first part
-    on a core that it shares with the layer before.
+    on a core that it shares with the layer before. cycles: about what a part takes.
     """
-    deal = _Deal(make_stages(network, machine), machine, machine.pe_sram_words, most, least)
+    deal = _Deal(stages, machine, machine.pe_sram_words, most, least, cycles)
     high = deal.enough
     found = deal.parts(high)
     low = 0
@@ -141,12 +147,11 @@ def share(network: Network, machine: Machine, most: int, least: int) -> tuple[in
     return (high, found) if found else None
 
 
-def least_words(network: Network, machine: Machine) -> int:
+def least_words(stages: tuple[Stage, ...], machine: Machine) -> int:
     """Words of MEM A with which all weights find room, if time does not count."""
-    stages = make_stages(network, machine)
 
     def fits(words: int) -> bool:
-        deal = _Deal(stages, machine, words, max(stage.groups for stage in stages), 1)
+        deal = _Deal(stages, machine, words, max(stage.groups for stage in stages), 1, cycles_of)
         return deal.parts(deal.enough) is not None
 
     low, high = 0, sum(stage.rounds * stage.width * stage.groups for stage in stages)
@@ -165,11 +170,12 @@ class _Deal:
     words: int
     most: int
     least: int
+    cycles: Cycles
 
     @property
     def enough(self) -> int:
         """Cycles in which a core could do all."""
-        return 2 * sum(cycles_of(stage, stage.groups, self.machine) for stage in self.stages)
+        return 2 * sum(self.cycles(stage, stage.groups, self.machine) for stage in self.stages)
 
     def parts(self, limit: int) -> tuple[Part, ...] | None:
         """Parts with which no core takes more cycles than that; None if there are too few cores."""
@@ -188,7 +194,7 @@ class _Deal:
                     continue
                 left -= sums
                 parts.append(Part(layer=stage.layer, core=core, first=left, sums=sums))
-                cycles += cycles_of(stage, sums, self.machine)
+                cycles += self.cycles(stage, sums, self.machine)
                 words += sums * each
         return tuple(parts)
 
@@ -198,7 +204,7 @@ class _Deal:
         high = min(high, self.most + 1) if stage.layer < len(self.stages) else high
         while high - low > 1:
             middle = (low + high) // 2
-            fits = cycles_of(stage, middle, self.machine) <= cycles
+            fits = self.cycles(stage, middle, self.machine) <= cycles
             low, high = (middle, high) if fits else (low, middle)
         return low
 
