@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
-from caterpillar.checks import UsageError
+from caterpillar.checks import Infeasible, UsageError
 from caterpillar.counters import Counters
 from caterpillar.estimate.events import PHASES
 from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.network import Network
-from caterpillar.rules import cp, dfa, fa, sgd
+from caterpillar.rules import Rule, cp, dfa, fa, mbcp, mbgd, sgd
 from caterpillar.simulate import count
 
 MACHINES = st.builds(
@@ -123,8 +123,40 @@ def test_more_columns_or_cores_never_slow_a_tick_down(
 ) -> None:
     network = Network.mlp(*sizes)
     cycles = placed(network, machine, rule).steady.cycles
-    for more in ({"pe_cols": 2 * machine.pe_cols}, {"cores_per_row": times * machine.cores_per_row}):
-        assert placed(network, replace(machine, **more), rule).steady.cycles <= cycles
+    for more in more_columns_or_cores(machine, times):
+        assert placed(network, more, rule).steady.cycles <= cycles
+
+
+def more_columns_or_cores(machine: Machine, times: int) -> tuple[Machine, Machine]:
+    columns, cores = 2 * machine.pe_cols, times * machine.cores_per_row
+    return replace(machine, pe_cols=columns), replace(machine, cores_per_row=cores)
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    machine=MACHINES.filter(lambda machine: machine.pes_per_core > 1 and machine.fma_latency > 1),
+    sizes=st.lists(st.integers(1, 20), min_size=3, max_size=5),
+    rule=st.sampled_from([cp(), mbgd(4), fa(2), dfa(4), mbcp(2)]),
+    times=st.integers(2, 3),
+)
+@example(
+    machine=replace(TINY, cores_per_row=3, pe_rows=4, pe_cols=4, fma_latency=5, ring_words_per_cycle=2),
+    sizes=[6, 5, 2, 6, 5],
+    rule=cp(),
+    times=2,
+)
+def test_nor_batches_and_continuous_propagation(machine: Machine, sizes: list[int], rule: Rule, times: int) -> None:
+    program = rule(Network.mlp(*sizes))
+    try:
+        schedule = place(program, machine)
+    except UsageError:
+        reject()  # no plan in which all words come in time
+    if isinstance(schedule, Infeasible):
+        reject()  # few registers
+    for more in more_columns_or_cores(machine, times):
+        other = place(program, more)
+        assert isinstance(other, Schedule)
+        assert other.steady.cycles <= schedule.steady.cycles
 
 
 def test_more_rows_or_cores_may_slow_a_small_network_down() -> None:

@@ -13,6 +13,7 @@ from caterpillar.mapping.descent import first_tick, last_update, registers, stea
 from caterpillar.mapping.isa import SOFTMAX_OUTPUTS, MicroProgram, accumulators, halves
 from caterpillar.mapping.layout import Layout
 from caterpillar.mapping.paper import place_paper
+from caterpillar.mapping.parts import on_all, on_the_fastest_part, parts_of
 from caterpillar.mapping.pipeline import place_pipeline
 from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
@@ -40,11 +41,13 @@ def place(program: Program, machine: Machine, *, mapping: str = "best") -> Sched
             )
         return place_paper(program, machine)
     if program.batch > 1:
-        found = place_batches(program, machine, rule_of(program))
+        rule = rule_of(program)
+        found = on_the_fastest_part(lambda program, part: place_batches(program, part, rule), program, machine)
         tiled = isinstance(found, Infeasible) and rule_of(program) in TILED
         return place_tiled(program, machine, rule_of(program)) if tiled else found
     program = replace(program, rule=SINGLE.get(program.rule, program.rule))
-    answer = place_pipeline(program, machine) if program.rule == "cp" else _fastest(program, machine)
+    pipelined = program.rule == "cp"
+    answer = on_the_fastest_part(place_pipeline, program, machine) if pipelined else _fastest(program, machine)
     if isinstance(answer, Infeasible) and program.rule in STREAMED and answer.what in (MEM_A, MEM_B, SRAM):
         return _rather(place_streamed(program, machine), answer)
     return answer
@@ -78,7 +81,7 @@ def _fastest(program: Program, machine: Machine) -> Schedule | Infeasible:
     cores, nor wider links can make it longer.
     """
     found, shorts, least = list[_Found](), list[Infeasible](), math.inf
-    for part in (machine, *_parts(machine)):
+    for part in (machine, *parts_of(machine)):
         if program.macs_per_sample >= least * part.pes:
             break  # fewer PEs would take as many cycles for the multiply-adds alone
         for layout in make_layouts(program.network, part, program.rule):
@@ -99,25 +102,11 @@ def _multiply_adds(layout: Layout) -> int:
     return sum(2 * layer.positions * layer.padded for layer in layout.layers[:-1])
 
 
-def _parts(machine: Machine) -> list[Machine]:
-    """Parts of the machine that can work alone, from the most PEs on.
-
-    Half the columns, a quarter, ...: the others do the same on words of +0, and nothing they hold goes anywhere. A half
-    of the cores, a third, ...: the others hold copies and do the same, so each has neighbours as in a shorter ring.
-    """
-    columns = [machine.pe_cols >> halved for halved in range(machine.pe_cols.bit_length())]
-    cores = [cores for cores in range(machine.cores, 0, -1) if machine.cores % cores == 0]
-    some = [(a, b) for a in cores for b in columns if (a, b) != (machine.cores, machine.pe_cols)]
-    rows = {a: math.gcd(a, machine.core_rows) for a in cores}
-    parts = [replace(machine, core_rows=rows[a], cores_per_row=a // rows[a], pe_cols=b) for a, b in some]
-    return sorted(parts, key=lambda part: -part.pes)
-
-
 def _scheduled(program: Program, machine: Machine, found: _Found) -> Schedule:
     layout, part = found.layout, found.part
-    return Schedule(
+    schedule = Schedule(
         network=program.network,
-        machine=machine,
+        machine=part,
         rule=program.rule,
         mapping="best",
         layout=layout,
@@ -127,9 +116,9 @@ def _scheduled(program: Program, machine: Machine, found: _Found) -> Schedule:
         last=last_update(layout, part),
         sample_beats=sample_beats(layout, part),
         sram_beats=sample_beats(layout, part),
-        copies=machine.cores // part.cores,
         macs_per_sample=program.macs_per_sample,
     )
+    return on_all(schedule, machine)
 
 
 def sample_beats(layout: Layout, machine: Machine) -> int:
