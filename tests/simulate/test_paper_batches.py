@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from caterpillar.checks import Infeasible, UsageError
+from caterpillar.checks import Infeasible
 from caterpillar.counters import Counters
 from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
@@ -19,7 +19,7 @@ from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.paper.batches.layout import BatchLayout, make_layout, sram_words
 from caterpillar.network import Network
-from caterpillar.rules import Rule, dfa, fa, mbcp, mbgd
+from caterpillar.rules import Rule, dfa, fa, mbgd
 from caterpillar.simulate import simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
@@ -184,8 +184,3 @@ def test_what_does_not_fit(network: Network, machine: Machine, rule: Rule, what:
     assert isinstance(answer, Infeasible)
     assert answer.what == what
     assert answer.needs_bytes > answer.has_bytes
-
-
-def test_rules_that_it_has_no_batches_of() -> None:
-    with pytest.raises(UsageError, match="one of mbgd, fa, dfa for a simulation of a batch under mapping paper"):
-        place(mbcp(2)(SMALL), PAPER_A, mapping="paper")
