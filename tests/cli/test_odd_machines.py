@@ -80,9 +80,6 @@ def test_requests_that_cannot_be(refused, tmp_path):
     assert refused(*asked, "--lr", 0) == "--lr must be a number in [1e-09, 1000], got 0.0"
     assert refused(*asked, "--lr", "fast") == "Invalid value for '--lr': must be a number, got 'fast'"
     assert refused(*asked, "--seed", -1).startswith("--seed must be an int in [0, ")
-    assert refused(*asked, "--rule", "fa", "--mapping", "paper").endswith(
-        " for a simulation of --mapping paper, got 'fa'"
-    )
     wide = tmp_path / "wide.toml"  # mapping paper, which takes such batches, is for as many columns as rows
     wide.write_text(toml(MACHINES["columns"]))
     odd = ("simulate", "--network", "20-10-10", "--machine", wide, "--rule", "mbgd", "--batch", 5)

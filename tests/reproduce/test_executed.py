@@ -30,9 +30,16 @@ def test_what_the_simulator_counts_in_another_sample(mapping: str) -> None:
 
 
 def test_none_where_it_does_not_fit_or_has_no_programs() -> None:
-    assert executed(("N2", "sgd", "paper")) is None
+    assert executed(("N2", "dfa8", "paper")) is None
     assert executed(("N2", "mbgd50", "paper")) is None
     assert executed(("N3", "mbcp8", "paper")) is None
+
+
+def test_rows_where_weights_stream() -> None:
+    one = executed(("N2", "sgd", "paper"))
+    assert one is not None
+    row = next(row for row in table2_rows({("N2", "sgd", "paper"): one}) if (row.case, row.rule) == ("N2", "sgd"))
+    assert row.paper_mapping == one.gflops_per_watt
 
 
 def test_every_cell_of_table_2_and_fig_10() -> None:

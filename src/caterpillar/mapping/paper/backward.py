@@ -31,15 +31,15 @@ def _slots(m: Machine) -> tuple[int, int]:
     return (2, 1) if m.fma_latency % 2 else (1, 2)
 
 
-def backward_update(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int) -> int:
-    """A pass over the weights: each is read once, adds to its input's error, and is updated; two cycles a weight.
+def backward_update(b: Builder, layout: PaperLayout, m: Machine, index: int, start: int, *, back: bool = True) -> int:
+    """A pass over the weights: each is read once, adds to its input's error (back), is updated; two cycles a weight.
 
     Positions come `back_unit` at a time, output by output. Scaled inputs are broadcast on the row buses; a PE's share
     of an input's error goes to MEM B at layout.sums + position. The first weight is read at start + 2; returns when all
     is done.
     """
     layer, width, latency = layout.layers[index - 1], back_unit(m), m.fma_latency
-    update, back = _slots(m)
+    update, error = _slots(m)
     at, groups, period = start + 2, layer.positions // width, 2 * width * layer.sums
     _broadcast(b, layout, layer, at, first=at + update - 1, words=layout.gathered[index - 1], width=width)
     weights = [
@@ -53,8 +53,8 @@ def backward_update(b: Builder, layout: PaperLayout, m: Machine, index: int, sta
     plain = [loop(one.count, one.period) for one in weights]
     b.issue("fma", at + update, plain, fma_a=ROW, fma_b=LATCH, fma_c=MEM_A, fma_flags=NEGATE)
     each = [loop(groups, period)]
-    for a in range(width):
-        when, total = at + back + 2 * a, ACCUMULATOR + a
+    for a in range(width if back else 0):
+        when, total = at + error + 2 * a, ACCUMULATOR + a
         last = when + 2 * width * (layer.sums - 1)
         if layer.sums > 1:
             b.issue("fma", when, each, fma_a=MEM_A, fma_b=LATCH, fma_c=ZERO, fma_to=total)

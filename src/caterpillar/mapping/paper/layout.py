@@ -18,7 +18,6 @@ import numpy as np
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import accumulators, power_of_two_at_least
 from caterpillar.mapping.schedule import Places
-from caterpillar.mapping.split import back_unit
 from caterpillar.network import Network
 
 
@@ -92,7 +91,7 @@ def places_of(layer: PaperLayer, cores: int, rows: int) -> Places:
     row, column = np.arange(rows)[:, None], np.arange(rows)
     chunk, within = (core + position // layer.chunk) % layer.chunks, position % layer.chunk
     inputs = np.where(within < layer.beats, (chunk * layer.beats + within) * rows + row, layer.inputs)
-    outputs = core * layer.panel + own * rows + column
+    outputs = np.where(own * rows + column < layer.panel, core * layer.panel + own * rows + column, layer.outputs)
     return Places(
         core=core,
         lane=column * rows + row,
@@ -107,8 +106,11 @@ def up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def make_layout(network: Network, machine: Machine) -> PaperLayout:
-    """The placement of a network of at least two layers; it may exceed the memories."""
+def make_layout(network: Network, machine: Machine, width: int) -> PaperLayout:
+    """The placement of a network of at least two layers; it may exceed the memories.
+
+    width: positions that a backward pass interleaves.
+    """
     rows, cores = machine.pe_rows, machine.cores
     layers: list[PaperLayer] = []
     address = 0
@@ -118,7 +120,7 @@ def make_layout(network: Network, machine: Machine) -> PaperLayout:
         ways = power_of_two_at_least(-(-machine.fma_latency // sums))
         beats, unit = -(-layer.inputs // rows), ways
         if layers:
-            beats, unit = layers[-1].sums, max(ways, back_unit(machine))
+            beats, unit = layers[-1].sums, max(ways, width)
         layers.append(
             PaperLayer(
                 inputs=layer.inputs,

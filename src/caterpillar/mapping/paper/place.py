@@ -6,31 +6,26 @@ from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.paper.backward import update_registers
 from caterpillar.mapping.paper.batches import place_batches
-from caterpillar.mapping.paper.batches.place import RULES as BATCHED
 from caterpillar.mapping.paper.continuous import place_continuous
 from caterpillar.mapping.paper.continuous_batches import place_continuous_batches
+from caterpillar.mapping.paper.feedback import FeedbackLayout, direct_order, feedback_layout, feedback_tick
 from caterpillar.mapping.paper.halving import reversed_bits
 from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, make_layout, sum_registers
+from caterpillar.mapping.paper.streamed import place_streamed
 from caterpillar.mapping.paper.tick import sample_tick
 from caterpillar.mapping.room import MEM_A, MEM_B, QUEUE, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
+from caterpillar.mapping.split import back_unit
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
-
-RULES = ("sgd", "mbgd", "cp", "mbcp")
 
 
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-programs of a run, or what does not fit.
 
-    Raises UsageError for what this mapping has no programs for.
+    Raises UsageError for machines that this mapping has no programs for.
     """
     name = program.rule.removesuffix(str(program.batch)) if program.batch > 1 else program.rule
-    rules, with_batch = ((*BATCHED, "mbcp"), f" with --batch {program.batch}") if program.batch > 1 else (RULES, "")
-    if name not in rules:
-        raise UsageError(
-            f"--rule must be one of {', '.join(rules)} for a simulation of --mapping paper{with_batch}, got {name!r}"
-        )
     if machine.pe_rows != machine.pe_cols:
         raise UsageError(
             f"Machine.pe_cols must equal pe_rows, {machine.pe_rows}, for mapping paper (it transposes on the diagonal),"
@@ -40,8 +35,16 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         return (place_continuous if program.batch == 1 else place_continuous_batches)(program, machine)
     if program.batch > 1:
         return place_batches(program, machine, name)
-    layout = make_layout(program.network, machine)
+    if program.rule in ("fa", "dfa"):
+        layout = feedback_layout(program.network, machine, direct=program.rule == "dfa")
+    else:
+        layout = make_layout(program.network, machine, back_unit(machine))
     short = _too_small(layout, machine)
+    if short and short.what in (MEM_A, MEM_B) and program.rule != "fa":
+        streamed = place_streamed(program, machine)
+        if isinstance(streamed, Infeasible) and streamed.what == short.what:
+            return min(short, streamed, key=lambda one: one.needs_bytes)
+        return streamed
     if short:
         return short
     return Schedule(
@@ -51,7 +54,7 @@ def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
         mapping="paper",
         layout=layout,
         order=_order(layout, machine),
-        steady=sample_tick(layout, machine),
+        steady=feedback_tick(layout, machine) if isinstance(layout, FeedbackLayout) else sample_tick(layout, machine),
         sample_beats=layout.layers[0].positions,
         sram_beats=layout.sram_beats,
         macs_per_sample=program.macs_per_sample,
@@ -102,4 +105,9 @@ def _order(layout: PaperLayout, machine: Machine) -> Order:
             )
         )
         before = bounds
-    return Order(layers=tuple(orders), feedback=(None,) * len(orders))
+    fixed: list[GemvOrder | None] = [None] * len(orders)
+    if isinstance(layout, FeedbackLayout):
+        for number, matrix in enumerate(layout.fixed):
+            if matrix:
+                fixed[number] = direct_order(matrix, machine) if layout.direct else orders[number]
+    return Order(layers=tuple(orders), feedback=tuple(fixed))

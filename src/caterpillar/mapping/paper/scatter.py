@@ -38,13 +38,15 @@ from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout, up
 class _Ring:
     """Times of one layer's reduce-scatter. Beats of a step are `pitch` cycles apart, steps `period`.
 
-    store: the first beat of core SRAM for the errors of the core's own inputs; None: they go to all PEs. plan: the
-    reduction of N words, started every `group` cycles. used: until when each latch of own sums is in use.
+    store: the first beat of core SRAM for the errors of the core's own inputs; None: they go to all PEs. part: the
+    chunks that are worked off, a step each, from the last to the first of them. plan: the reduction of N words,
+    started every `group` cycles. used: until when each latch of own sums is in use.
     """
 
     machine: Machine
     layer: PaperLayer
     start: int
+    part: tuple[int, int]
     store: int | None = None
     plan: Halving = field(init=False)
     group: int = field(init=False)
@@ -84,6 +86,20 @@ class _Ring:
         return self.machine.pe_rows
 
     @property
+    def chunks(self) -> int:
+        """Steps of the part."""
+        return self.part[1] - self.part[0]
+
+    @property
+    def ends(self) -> bool:
+        """Whether the last step is that of the core's own inputs."""
+        return self.part[0] == 0
+
+    def comes(self, step: int) -> bool:
+        """Whether sums come over the ring in a step, as in all but the first of all."""
+        return step > 0 or self.part[1] < self.layer.chunks
+
+    @property
     def groups(self) -> int:
         """Reductions a chunk."""
         return -(-self.layer.beats // self.rows)
@@ -103,7 +119,7 @@ class _Ring:
         """The cycle of a step's first beat; the last waits until no reduction needs the latches that it uses."""
         first = max(self.ready(0, g) - self.pitch * g * self.rows for g in range(self.groups))
         at = self.start + up(first - self.start, self.pitch) + number * self.period
-        if number == self.layer.chunks - 1 and self.plan.levels:
+        if number == self.chunks - 1 and self.ends and self.plan.levels:
             level = self.plan.levels[0]
             free = number * self.period + (self.groups - 1) * self.group + level.add(level.words - 1)
             at = max(at, self.start + up(free, self.pitch))
@@ -111,21 +127,29 @@ class _Ring:
 
 
 def reduce_scatter(
-    b: Builder, layout: PaperLayout, m: Machine, index: int, start: int, *, store: int | None = None
+    b: Builder,
+    layout: PaperLayout,
+    m: Machine,
+    index: int,
+    start: int,
+    *,
+    store: int | None = None,
+    part: tuple[int, int] | None = None,
 ) -> int:
     """Errors of layer index - 1's own outputs, from partial sums in MEM B at layout.sums, to layout.errors.
 
-    store: to the core SRAM instead, from this beat on. Returns when all are ready. The slope is that of the core's own
-    inputs of layer `index`.
+    store: to the core SRAM instead, from this beat on. part: only chunks part[0] .. part[1] - 1, whose sums alone lie
+    there; parts follow each other from the last chunk to the first. Returns when all are ready. The slope is that of
+    the core's own inputs of layer `index`.
     """
     layer = layout.layers[index - 1]
-    ring = _Ring(machine=m, layer=layer, start=start, store=store)
-    chunks = layer.chunks
+    ring = _Ring(machine=m, layer=layer, start=start, store=store, part=part or (0, layer.chunks))
+    chunks = ring.chunks
     if ring.plan.levels:
         _reduce_rows(b, layout, ring)
-    pitch = ring.last_pitch
+    pitch = ring.last_pitch if ring.ends else ring.pitch
     first = ring.step(chunks - 1) + ring.out(pitch)
-    if store is None:
+    if store is None and ring.ends:
         b.issue("column_bus", first + 1, [loop(layer.beats, pitch)], column_row=DIAGONAL, column_slot=ROW)
         b.memory_b(WRITE, first + 2, [loop(layer.beats, pitch, address=1)], layout.errors, COLUMN)
     for step in range(chunks):
@@ -135,7 +159,7 @@ def reduce_scatter(
 
 def _reduce_rows(b: Builder, layout: PaperLayout, ring: _Ring) -> None:
     """The rows' sums of every chunk, those of two steps of the ring in turn, to MEM B."""
-    chunks, groups, chunk = ring.layer.chunks, ring.groups, ring.layer.chunk
+    chunks, groups, chunk = ring.chunks, ring.groups, ring.layer.chunk
     each = [loop(chunks, ring.period, address=-chunk), loop(groups, ring.group, address=ring.rows)]
     ring.plan.emit(b, ring.start, sums=layout.sums + (chunks - 1) * chunk, loops=each)
     for parity in range(2):
@@ -146,11 +170,11 @@ def _reduce_rows(b: Builder, layout: PaperLayout, ring: _Ring) -> None:
 
 def _step(b: Builder, layout: PaperLayout, ring: _Ring, index: int, step: int) -> None:
     """One chunk's beats: in (not in the first step), added, and out to the next core, or where the last belong."""
-    rows, beats, last = ring.rows, ring.layer.beats, step == ring.layer.chunks - 1
+    rows, beats, last = ring.rows, ring.layer.beats, step == ring.chunks - 1 and ring.ends
     at, pitch = ring.step(step), ring.last_pitch if last else ring.pitch
     for column in range(min(rows, beats)):
         each, when = [loop(len(range(column, beats, rows)), rows * pitch)], at + column * pitch
-        if step:
+        if ring.comes(step):
             b.issue("row_bus", when, each, row_from=FROM_UP, row_to=column)
         fields = {"row_from": FROM_PE, "row_column": column, "row_slot": ring.slot(pitch)}
         fields |= {"row_to": ALL_COLUMNS} if last else {"row_to": NOWHERE, "row_send": UP}
@@ -164,11 +188,12 @@ def _step(b: Builder, layout: PaperLayout, ring: _Ring, index: int, step: int) -
         soonest = max(ring.ready(step, group), ring.used.get(own, 0))
         word = layout.reduced + step % 2 * ring.groups
         if not ring.plan.levels:
-            word = layout.sums + (ring.layer.chunks - 1 - step) * ring.layer.chunk
+            word = layout.sums + (ring.chunks - 1 - step) * ring.layer.chunk
         b.load_within(soonest, when - 1, word + group, own)
         count = min(rows, beats - group * rows)
         ring.used[own] = when + (count - 1) * pitch
-        fields = {"fma_a": ROW, "fma_b": ONE, "fma_c": own} if step else {"fma_a": own, "fma_b": ONE, "fma_c": ZERO}
+        added = {"fma_a": ROW, "fma_b": ONE, "fma_c": own}
+        fields = added if ring.comes(step) else {"fma_a": own, "fma_b": ONE, "fma_c": ZERO}
         if last:
             gate = LATCH + group % 2
             b.load_within(max(at - pitch, ring.used.get(gate, 0)), when - 1, layout.own[index - 1] + group, gate)

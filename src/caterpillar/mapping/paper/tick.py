@@ -27,7 +27,7 @@ from caterpillar.mapping.paper.backward import backward_update, update_first
 from caterpillar.mapping.paper.forward import all_gather, products, reduce_columns
 from caterpillar.mapping.paper.layout import PaperLayout
 from caterpillar.mapping.paper.scatter import reduce_scatter
-from caterpillar.mapping.phases import scale
+from caterpillar.mapping.phases import copy, scale
 
 
 def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
@@ -35,8 +35,8 @@ def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
     b, depth = Builder(), len(layout.layers)
     ready = 0
     for index in range(1, depth + 1):
-        ready = _forward(b, layout, m, index, ready)
-    ready = _output_errors(b, layout, m, ready)
+        ready = forward_layer(b, layout, m, index, ready)
+    ready = output_errors(b, layout, m, ready)
     for index in range(depth, 1, -1):
         with b.phase(f"backward {index}, update {index}", BACKWARD_UPDATE):
             ready = backward_update(b, layout, m, index, ready)
@@ -47,12 +47,20 @@ def sample_tick(layout: PaperLayout, m: Machine) -> MicroProgram:
     return b.program(ready)
 
 
-def _forward(b: Builder, layout: PaperLayout, m: Machine, index: int, ready: int) -> int:
-    """One layer; returns when every core has the next one's inputs, or the last one's logits."""
+def forward_layer(
+    b: Builder, layout: PaperLayout, m: Machine, index: int, ready: int, *, keep: int | None = None
+) -> int:
+    """One layer; returns when every core has the next one's inputs, or the last one's logits.
+
+    keep: a word of MEM B; own outputs are copied there from where they were reduced.
+    """
     with b.phase(f"forward {index}", FORWARD):
         ready = products(b, layout, m, index, ready, beats=0 if index == 1 else None)
     with b.phase(f"reduce {index}", COLLECTIVE):
         ready = reduce_columns(b, layout, m, index, ready)
+        if keep is not None:
+            words = layout.words(layout.layers[index - 1].sums)
+            ready = copy(b, ready, source=layout.reduced, to=keep, words=words)
     with b.phase(f"all-gather {index}", COLLECTIVE, "collective"):
         gathered = all_gather(b, layout, m, index, ready)
     if index == 1:
@@ -85,7 +93,7 @@ def start_softmax(b: Builder, layout: PaperLayout, m: Machine, ready: int, *, sa
     return ready + beats + 2, ready + beats + 1 + softmax_cycles(m, outputs)
 
 
-def _output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> int:
+def output_errors(b: Builder, layout: PaperLayout, m: Machine, ready: int) -> int:
     """Logits to the softmax unit of every core, its errors to all PEs, of which a core keeps those of its panel."""
     outputs, sums, cores = layout.layers[-1].outputs, layout.layers[-1].sums, m.cores
     beats = -(-outputs // layout.rows)

@@ -21,7 +21,7 @@ from caterpillar.mapping.isa import (
 from caterpillar.mapping.paper.batches.beside import backward_beside
 from caterpillar.mapping.paper.batches.forward import load_errors
 from caterpillar.mapping.paper.batches.layout import BatchLayout
-from caterpillar.mapping.paper.layout import PaperLayer
+from caterpillar.mapping.paper.layout import PaperLayer, PaperLayout
 from caterpillar.mapping.paper.scatter import reduce_scatter
 
 
@@ -48,12 +48,12 @@ def _sample(b: Builder, layout: BatchLayout, m: Machine, index: int, ready: int,
         source = layout.errors_of(index, sample)
         ready = load_errors(b, m, ready, source=source, beats=layer.sums, again=(1, 0), to=layout.errors)
         ready = _own_inputs(b, layout, m, index, ready, sample)
-        ready = _input_errors(b, layout, m, layout.matrix(index), ready)
+        ready = input_errors(b, layout, m, layout.matrix(index), ready)
     with b.phase(f"reduce-scatter {index}", COLLECTIVE, "collective"):
         return reduce_scatter(b, layout, m, index, ready, store=layout.errors_of(index - 1, sample))
 
 
-def _input_errors(b: Builder, layout: BatchLayout, m: Machine, layer: PaperLayer, start: int) -> int:
+def input_errors(b: Builder, layout: PaperLayout, m: Machine, layer: PaperLayer, start: int) -> int:
     """A sample's shares of its inputs' errors, to MEM B at layout.sums + position: a multiply-add a cycle."""
     width = accumulators(m)
     at, groups, period = start + 2, layer.positions // width, width * layer.sums

@@ -15,11 +15,9 @@ from caterpillar.mapping.schedule import Indices, Schedule
 from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
-RULES = ("mbgd", "fa", "dfa")
-
 
 def place_batches(program: Program, machine: Machine, rule: str) -> Schedule | Infeasible:
-    """The micro-program of a batch under one of RULES, or what does not fit."""
+    """The micro-program of a batch of mbgd, fa or dfa, or what does not fit."""
     layout = make_layout(program.network, machine, program.batch, rule)
     short = _too_small(layout, machine)
     if short:
