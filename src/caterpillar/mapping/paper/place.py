@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
 from caterpillar.mapping.paper.backward import update_registers
@@ -20,6 +22,7 @@ from caterpillar.numerics import GemvOrder, Order
 from caterpillar.program import Program
 
 
+@lru_cache(maxsize=2)  # asked again for mapping best
 def place_paper(program: Program, machine: Machine) -> Schedule | Infeasible:
     """The micro-programs of a run, or what does not fit.
 
