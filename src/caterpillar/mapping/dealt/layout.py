@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from caterpillar.machine import Machine
+from caterpillar.machine import WORD_BYTES, Machine
 from caterpillar.mapping.batches.layout import Layout as LastLayout
 from caterpillar.mapping.schedule import Places
 from caterpillar.mapping.tiled.layout import WINDOW, Block, last_layout, last_padded
@@ -193,8 +193,9 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, at
         most = max(layer.own for layer in layers)
         window_words = max(2 * at_once * min(lanes, most), WINDOW * machine.pe_registers)
     window = take(window_words)
-    resident = _resident(machine, layers, max(0, machine.pe_sram_words - address))
     beyond = -(-layers[0].positions // at_once) * parts * units
+    outside = machine.core_sram_bytes // WORD_BYTES // lanes - beyond
+    resident = _resident(machine, layers, max(0, machine.pe_sram_words - address), outside)
     placed = list[DealtLayer]()
     for layer, some in zip(layers, resident, strict=True):
         blocks = list[Block]()
@@ -223,18 +224,29 @@ def make_layout(network: Network, machine: Machine, batch: int, samples: int, at
     )
 
 
-def _resident(machine: Machine, layers: list[DealtLayer], room: int) -> list[int]:
-    """Of how many own outputs (inputs) of each layer the weights lie in MEM A: whole beats, as many as fit."""
-    reached: dict[int, tuple[int, ...]] = {0: ()}
-    for layer in layers:
-        choices = [*range(0, layer.own, machine.pe_rows), layer.own]
-        further: dict[int, tuple[int, ...]] = {}
-        for filled, chosen in reached.items():
-            for some in choices:
-                if filled + some * layer.positions <= room:
-                    further.setdefault(filled + some * layer.positions, (*chosen, some))
+def _resident(machine: Machine, layers: list[DealtLayer], room: int, outside: int) -> list[int]:
+    """Of how many own outputs (inputs) of each layer the weights lie in MEM A: whole beats, as many as fit, or nearly.
+
+    Of choices that fill it about equally, the one that leaves the row buses free where they are wanted most: sums go
+    round the ring once a round, however short it is, so the fewer own values, the more they have beside them.
+    outside: words a lane that the core SRAMs have for the others.
+    """
+    reached: dict[int, tuple[float, tuple[int, ...]]] = {0: (0, ())}
+    for number, layer in enumerate(layers):
+        further: dict[int, tuple[float, tuple[int, ...]]] = {}
+        for filled, (busy, chosen) in reached.items():
+            for some in (*range(0, layer.own, machine.pe_rows), layer.own):
+                words = some * layer.positions
+                if filled + words > room:
+                    continue
+                # layer 1's errors are not wanted: no sums of it go round
+                more = busy + (layer.own * layer.positions - words) / layer.own if number else busy
+                if filled + words not in further or more < further[filled + words][0]:
+                    further[filled + words] = more, (*chosen, some)
         reached = further
-    return list(reached[max(reached)])
+    fullest, total = max(reached), sum(layer.own * layer.positions for layer in layers)
+    least = min(fullest, max(fullest - machine.pe_rows, total - outside))
+    return list(min(found for filled, found in reached.items() if filled >= least)[1])
 
 
 def _blocks(own: int, lanes: int, resident: int) -> Iterator[tuple[int, int, bool]]:

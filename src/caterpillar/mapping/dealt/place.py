@@ -125,6 +125,8 @@ def _backward(p: Plan, layout: Layout, index: int, at: int) -> int:
     layer, to = layout.layers[index - 1], layout.values[index - 1]
     waiting = (*layout.values, layout.scratch)[index + 1]
     room = layout.scratch + layout.scratch_words - waiting
+    if not any(one.streamed for one in layer.blocks):
+        room += layout.window_words  # it is beyond the scratch, and not wanted
     each = layout.parts * layout.units if layer.by_outputs else layout.batch
     total, some = (_tiles(layer) if layer.by_outputs else layer.places), room // each
     for first in range(0, total, some):

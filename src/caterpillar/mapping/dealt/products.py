@@ -29,7 +29,8 @@ class Chains:
 
     The weight of an out and a term is weights + out per_out + term per_term; the factor of a term and a sample is
     factors + term samples + sample; the sum is sums + out out_step + sample sample_step. weights, factors, sums: for
-    variants of the rounds.
+    variants of the rounds. pad: cycles left free for each out, in equal shares after the groups of samples and the rest
+    after the last.
     """
 
     machine: Machine
@@ -55,12 +56,17 @@ class Chains:
     @property
     def step(self) -> int:
         """Cycles for an out and a group. A port of MEM B reads factors, one reads and writes sums."""
-        return max(self.size, 2) * self.width + self.pad
+        return max(self.size, 2) * self.width + self.pad // self.groups
+
+    @property
+    def out(self) -> int:
+        """Cycles for an out."""
+        return self.groups * self.step + self.pad % self.groups
 
     @property
     def cycles(self) -> int:
         """Of all."""
-        return self.outs * self.groups * self.step
+        return self.outs * self.out
 
     def emit(
         self,
@@ -78,7 +84,7 @@ class Chains:
             for term in range(self.size):
                 loops = [
                     some,
-                    loop(self.outs, self.groups * self.step, address=self.per_out),
+                    loop(self.outs, self.out, address=self.per_out),
                     loop(self.groups, self.step),
                 ]
                 p.memory_a(READ, at + later + term * self.width - 1, loops, address + term * self.per_term, MEM_A)
@@ -101,13 +107,13 @@ class Chains:
         first: bool,
     ) -> None:
         n, step, reads = self.width, self.step, list[tuple[int, int, int]]()
-        outs, along = loop(self.outs, self.groups * step), loop(groups, step, address=n)
+        outs, along = loop(self.outs, self.out), loop(groups, step, address=n)
         for later, address, turns in factors:
             inner = [outs, along, loop(self.size, n, address=self.samples), loop(some, 1, address=1)]
             p.memory_b(READ, at + later - 1, [turns, *inner], address + group * n, LATCH)
         plain = [rounds, outs, loop(groups, step)]
         kept = [
-            loop(self.outs, self.groups * step, address=self.out_step),
+            loop(self.outs, self.out, address=self.out_step),
             loop(groups, step, address=n * self.sample_step),
         ]
         for i in range(some):
@@ -132,9 +138,9 @@ class Chains:
         step, n = self.step, self.width * self.sample_step
         for out, outs, group, some in ((0, 1, 0, 1), (0, 1, 1, groups - 1), (1, self.outs - 1, 0, groups)):
             if outs and some:
-                inner = [loop(outs, self.groups * step, address=self.out_step), loop(some, step, address=n)]
-                before = at + (out * self.groups + group) * step
-                earliest = before - self.width - self.pad  # when the chain before has taken the register
+                inner = [loop(outs, self.out, address=self.out_step), loop(some, step, address=n)]
+                before = at + out * self.out + group * step
+                earliest = before - self.width - self.pad // self.groups  # when the chain before has taken the register
                 plain = [rounds, *(Loop(one.count, one.period) for one in inner)]
                 when = p.free_in([("mem_b", 0, [])], plain, earliest, before=before)
                 for later, word, turns in sums:
