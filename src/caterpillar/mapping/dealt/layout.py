@@ -245,7 +245,8 @@ def _resident(machine: Machine, layers: list[DealtLayer], room: int, outside: in
                     further[filled + words] = more, (*chosen, some)
         reached = further
     fullest, total = max(reached), sum(layer.own * layer.positions for layer in layers)
-    least = min(fullest, max(fullest - machine.pe_rows, total - outside))
+    nearly = fullest - machine.pe_rows if fullest < total else fullest  # where all fit there is no window for others
+    least = min(fullest, max(nearly, total - outside))
     return list(min(found for filled, found in reached.items() if filled >= least)[1])
 
 

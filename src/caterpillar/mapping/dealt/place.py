@@ -14,7 +14,7 @@ from caterpillar.mapping.dealt.layout import DealtLayer, Layout, hands, make_lay
 from caterpillar.mapping.dealt.products import width
 from caterpillar.mapping.dealt.scatter import scatter_pass, scatter_rooms
 from caterpillar.mapping.dealt.update import update_pass, update_rooms
-from caterpillar.mapping.isa import BACKWARD, FORWARD, MEM_A, MicroProgram, accumulators
+from caterpillar.mapping.isa import BACKWARD, FORWARD, MEM_A, MicroProgram, accumulators, sram_beat_cycles
 from caterpillar.mapping.room import MEM_A as MEM_A_ROOM
 from caterpillar.mapping.room import MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
@@ -109,7 +109,8 @@ def _tick(layout: Layout) -> MicroProgram:
     for index in range(len(layout.layers), 1, -1):
         at = _backward(p, layout, index, at)
     layer = layout.layers[0]
-    return p.program(update_pass(p, layout, 1, at, range(_tiles(layer)), range(layer.places)))
+    at = update_pass(p, layout, 1, at, range(_tiles(layer)), range(layer.places))
+    return p.program(at + sram_beat_cycles(layout.machine) - 1)  # weights go to the core SRAM till the end
 
 
 def _tiles(layer: DealtLayer) -> int:

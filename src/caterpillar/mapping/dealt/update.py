@@ -6,10 +6,10 @@ updated. It is the same for layers cut by outputs (own errors, dealt activations
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from caterpillar.machine import WORD_BYTES
 from caterpillar.mapping.batches.plan import NoRoom, Plan
@@ -21,9 +21,6 @@ from caterpillar.mapping.tiled.backward import PAUSES, SLACKS, Sweep
 from caterpillar.mapping.tiled.layout import Block
 from caterpillar.mapping.tiled.sweep import Part, Run, Shape, parts, shape
 from caterpillar.mapping.tiled.ways import spacing
-
-
-T = TypeVar("T")
 
 
 class Rooms(NamedTuple):
@@ -63,9 +60,9 @@ def update_pass(p: Plan, layout: Layout, index: int, start: int, tiles: range, p
 def _turns(
     p: Plan, layout: Layout, index: int, start: int, tiles: range, kind: Shape, blocks: tuple[Block, ...]
 ) -> int:
-    why, most = ScheduleError(), _lead(layout, index) if len(tiles) > 1 else 0
+    why = ScheduleError()
     for slack in range(SLACKS):  # in case MEM B's ports are wanted three times
-        shaped, pause, lead = replace(kind, pace=kind.pace + slack), 0, most // 2
+        shaped, pause, lead = replace(kind, pace=kind.pace + slack), 0, _lead(layout, index)
         for _ in range(PAUSES):
             saved = p.save()
             try:
@@ -73,8 +70,7 @@ def _turns(
                     return _Update(p, layout, index, start, tiles, shaped, blocks, pause, lead).emit()
             except _LateError as short:
                 p.restore(saved)
-                why = short
-                lead, pause = (min(most, lead + 16), pause) if lead < most else (lead, pause + 1 + pause // 8)
+                why, lead = short, lead + max(8, lead // 16)
             except NoRoom as short:
                 p.restore(saved)
                 why, pause = short, pause + 1 + pause // 8
@@ -86,7 +82,7 @@ def _turns(
 
 
 def _lead(layout: Layout, index: int) -> int:
-    """Cycles that the late hands of a tile take, if nothing is in their way."""
+    """Cycles that the hands of a tile take, if nothing is in their way."""
     m = layout.machine
     beats = m.pe_cols * spacing(m, sram=index == 1, ring=True)
     late = layout.parts - update_rooms(layout).early
@@ -128,7 +124,7 @@ class _Update(Sweep):
         groups = [run.group for part in self.parts for run in part.runs for _ in range(min(2, run.number))]
         come = groups[-1] + groups[-2 % len(groups)] if self.tiles else 0
         with self.p.account("collective"):
-            there = self._come(range(self.dealt.parts), 0, 1, self.start, self.start + (1 << 16))
+            there = self._come(range(self.rooms.early), 0, 1, self.start, self.start + (1 << 16))
         ahead = max(run.sample + part.shape.pace + self.outputs + 8 for part in self.parts for run in part.runs)
         self.main = max(self.start + 4 + come, there + max(1, ahead - self.lead))
         for part in self.parts:
@@ -139,30 +135,21 @@ class _Update(Sweep):
                 self._output_errors(part, run)
         kept = {id(run): self._updates(part, run) for part in self.parts for run in part.runs}
         with self.p.account("collective"):
-            self._beside(self._hands)
+            try:
+                self._hands()
+            except NoRoom as late:
+                raise _LateError(str(late)) from None
         end = self.main + self.turns * self.period + self.latency + 1
         for part in self.parts:
             for run in part.runs:
-                end = max(end, self._beside(self._stream, part, run, kept[id(run)]))
+                end = max(end, self._stream(part, run, kept[id(run)]))
         return end
 
-    def _beside(self, work: Callable[..., T], *what: Any) -> T:
-        """What has more room where the lead is longer."""
-        try:
-            return work(*what)
-        except NoRoom as late:
-            raise _LateError(str(late)) from None
-
     def _hands(self) -> None:
-        """Of the turns after the first: the early ones in the turn before, the others from when the last group has used
-        the turn before's until the first group wants them."""
-        early, samples, next_turn = self.rooms.early, self.dealt.samples, self.main + self.period
-        first, last, ready = self.parts[0].runs[0], self.parts[-1].runs[-1], 0
-        for part in range(early, self.dealt.parts):
-            used = next_turn - last.group + (part + 1) * samples * last.sample
-            wanted = next_turn + first.start + part * samples * first.sample - 1
-            ready = self._come(range(part, part + 1), 1, self.turns - 1, max(used, ready), wanted)
-        self._come(range(early), 1, self.turns - 1, self.main + self.lead, next_turn - 1)
+        """Of all sub-batches: the early ones in the turn before, the others when it begins."""
+        early, parts, main, lead = self.rooms.early, self.dealt.parts, self.main, self.lead
+        self._come(range(early, parts), 0, self.turns, main, main + lead - 1)
+        self._come(range(early), 1, self.turns - 1, main + lead, main + self.period - 1)
 
     def _come(self, parts: range, turn: int, count: int, earliest: int, before: int) -> int:
         """Hands of some sub-batches, of turns turn .. turn + count - 1; returns when they are there."""
