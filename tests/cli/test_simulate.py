@@ -135,7 +135,6 @@ def test_what_does_not_fit_is_an_answer(run):
 
 
 def test_refusals_are_one_line(refused, tmp_path):
-    assert refused("simulate", "--rule", "mbcp", "--batch", "3").startswith("--batch must be 1 or even")
     assert refused("simulate", "--mapping", "wurst").startswith("--mapping must be one of ")
     assert "samples" in refused("simulate", "--samples", 0)
     few = refused("simulate", *SMALL[:2], "--samples", 10**6, "--count-only", "--trace", tmp_path / "trace.json")
@@ -145,6 +144,9 @@ def test_refusals_are_one_line(refused, tmp_path):
     machine = tmp_path / "m.toml"
     machine.write_text("cores_per_row = 2\npe_rows = 3\npe_cols = 2\n")
     assert refused("simulate", "--machine", machine).startswith("Machine.pe_rows must be a power of two")
+    machine.write_text("cores_per_row = 2\npe_rows = 2\npe_cols = 4\n")
+    odd = refused("simulate", "--machine", machine, "--rule", "mbcp", "--batch", "3")
+    assert odd.startswith("--batch must be 1 or even")
     machine.write_text("cores_per_row = 2\npe_rows = 2\npe_cols = 2\nring_words_per_cycle = 0\n")
     assert refused("simulate", "--machine", machine).startswith("Machine.ring_words_per_cycle must be an int in [1, ")
 

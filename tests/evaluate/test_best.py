@@ -89,7 +89,7 @@ def test_a_network_too_large_for_the_memories_is_an_answer() -> None:
     assert answer.needs_bytes > answer.has_bytes
 
 
-@pytest.mark.parametrize("rule", [mbcp(7), mbgd(8, momentum=0.9), sgd(momentum=0.9)])
+@pytest.mark.parametrize("rule", [mbcp(8, momentum=0.9), mbgd(8, momentum=0.9), sgd(momentum=0.9)])
 def test_what_it_cannot_place_is_refused(rule: Rule) -> None:
     with pytest.raises(UsageError, match="for a simulation"):
         evaluate(N1, rule, PAPER_A, mapping="best")

@@ -76,7 +76,7 @@ def test_every_weight_lies_in_one_place(sizes: list[int], cores: int, rows: int,
         ),
         (replace(PAPER_A, pe_mem_b_bytes=128), "MEM B of a PE needs 214 bytes and has 128: raise pe_mem_b_bytes"),
         (replace(PAPER_A, pe_registers=1), "the register file of a PE needs"),
-        (replace(PAPER_B, pe_mem_b_bytes=128), "MEM B of a PE needs"),
+        (replace(PAPER_B, pe_mem_b_bytes=16), "MEM B of a PE needs"),
     ],
 )
 def test_what_does_not_fit_says_by_how_much(machine: Machine, message: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from caterpillar.machine import Machine
 from caterpillar.mapping import Schedule, place
+from caterpillar.mapping.batches import place_batches
 from caterpillar.mapping.isa import LATCH, PLAIN, READ, XOR_ROW, Instruction, Loop, MicroProgram
 from caterpillar.mapping.schedule import QUEUED, windows
 from caterpillar.network import Network
@@ -46,7 +47,8 @@ def test_a_register_that_leaves_the_memory_in_a_later_tick_is_refused(rule: Rule
 
 
 def test_the_walk_over_one_tick_does_not_see_it() -> None:
-    schedule = placed(mbcp(2))
+    schedule = place_batches(mbcp(2)(Network.mlp(9, 8, 7, 6, 4)), MACHINE, "mbcp")
+    assert isinstance(schedule, Schedule)
     queues = tuple(replace(queue, slots=queue.slots + 1) for queue in schedule.queues)
     short = replace(schedule, queues=queues)
     Walk(MACHINE, sram_beats=short.sram_beats).tick(words[None] for words in windows(short.steady, queues))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from caterpillar.cost.control import program_bytes
@@ -48,6 +48,7 @@ def test_a_program_run_by_groups_does_what_it_does_run_by_all(
     machine = replace(MACHINE, cores_per_row=cores, pe_mem_b_bytes=4096, pe_registers=32)
     schedule = place(made(Network.mlp(*sizes)), machine, mapping=mapping)
     assert isinstance(schedule, Schedule)
+    assume(not schedule.steady.others)
     random = np.random.default_rng(seed)
     numbers = random.permutation(np.append(random.integers(0, cores, cores - 1), 0))
     group_of = tuple(np.unique(numbers, return_inverse=True)[1].tolist())
@@ -143,6 +144,6 @@ def test_the_trace_shows_each_core_its_own_phases() -> None:
     mine = replace(schedule.steady.phases[0], name="mine")
     other = replace(schedule.steady, phases=(mine, *schedule.steady.phases[1:]))
     steady = replace(schedule.steady, others=(other,), group_of=(0, 1, 0))
-    events = trace_events(replace(schedule, first=None, last=None, steady=steady), 1)
+    events = list(trace_events(replace(schedule, first=None, last=None, steady=steady), 1))
     assert {event["pid"] for event in events if event["name"] == "mine"} == {1}
-    assert {event["pid"] for event in events if event["name"] == "fma use"} == {0, 1}
+    assert {event["pid"] for event in events if event["name"] == "use"} == {0, 1, 2}

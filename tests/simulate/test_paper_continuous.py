@@ -157,5 +157,5 @@ def test_more_layers_than_address_registers() -> None:
 
 
 def test_machines_that_it_has_no_programs_for() -> None:
-    with pytest.raises(UsageError, match=r"Machine.pe_cols must equal pe_rows for mapping paper"):
+    with pytest.raises(UsageError, match=r"Machine.pe_cols must equal pe_rows, 4, for mapping paper"):
         place(cp()(SMALL), replace(PAPER_A, pe_cols=2), mapping="paper")
