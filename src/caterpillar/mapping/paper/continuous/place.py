@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import WORD_BYTES, Machine
-from caterpillar.mapping.isa import MicroProgram, sram_beat_cycles
+from caterpillar.mapping.isa import MicroProgram
 from caterpillar.mapping.paper.continuous.activations import Activations, scale_inputs
 from caterpillar.mapping.paper.continuous.core import CorePlan, finish_core, plan_core
 from caterpillar.mapping.paper.continuous.errors import Errors
@@ -161,7 +161,7 @@ def _late(plans: dict[int, CorePlan], stored: dict[tuple[int, int, int], int]) -
 
 def programs(planners: dict[int, Planner], machine: Machine) -> MicroProgram:
     """All cores' programs, as long as the longest, and till the core SRAMs are free; those that are the same once."""
-    cycles = max(planner.end for planner in planners.values()) + sram_beat_cycles(machine)
+    cycles = max(max(planner.end + 1, planner.held_until("core SRAM")) for planner in planners.values())
     found: list[MicroProgram] = []
     group_of: list[int] = []
     for core in range(machine.cores):

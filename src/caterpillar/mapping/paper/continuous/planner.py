@@ -73,6 +73,10 @@ class Planner(Builder):
         """Speak for something in given cycles."""
         self._map(what, int(cycles.max(initial=0)) + 1)[cycles] = True
 
+    def held_until(self, what: str) -> int:
+        """From when on nobody has spoken for it."""
+        return 1 + int(np.flatnonzero(self._map(what, 1)).max(initial=-1))
+
     def taken(self, what: str, start: int, loops: Sequence[Loop], cycles: int) -> None:
         """Speak for something in so many cycles from each round's on."""
         rounds = Instruction("row_bus", start, (), tuple(loops)).cycles()
