@@ -17,7 +17,7 @@ endif
 
 help:
 	@echo "make demo       train on MNIST, estimate the machine, reproduce the paper's tables; results in $(OUT)/"
-	@echo "make test       the tests (20 minutes on two cores)"
+	@echo "make test       the tests (some 25 minutes on two cores)"
 	@echo "make check      ruff, ruff format, pyright, import-linter"
 	@echo "make test-slow  the tests that take longer, too"
 	@echo "make format     let ruff put the sources in order"
