@@ -11,7 +11,7 @@ from caterpillar.estimate.schedule import predict
 from caterpillar.machine import Machine
 from caterpillar.mapping import Schedule
 from caterpillar.rules import Rule
-from caterpillar.simulate import simulate
+from caterpillar.simulate import Run, simulate
 from caterpillar.train import Settings, initial_state, train
 from caterpillar.train.random import shuffled
 
@@ -31,7 +31,8 @@ MACHINES = st.builds(
 ).filter(lambda machine: machine.pes_per_core > 1)
 
 
-def agree(schedule: Schedule, rule: Rule, batches: int, seed: int) -> None:
+def agree(schedule: Schedule, rule: Rule, batches: int, seed: int) -> Run:
+    """The weights are the trainer's, and cycles and events the estimate's."""
     network = schedule.network
     program, samples = rule(network), rule.batch * batches
     how = Settings(learning_rate=0.1, epochs=1, seed=seed, numerics="fp16")
@@ -41,10 +42,11 @@ def agree(schedule: Schedule, rule: Rule, batches: int, seed: int) -> None:
     given_samples = Samples(images=images.astype(np.float32), labels=labels)
     *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
     start, visits = initial_state(program, how), shuffled(seed, 1, samples)
-    fixed = tuple(b if b.size else None for b in start.feedback) if rule.name == "dfa" else ()
+    fixed = tuple(b if b.size else None for b in start.feedback) if rule.name in ("fa", "dfa") else ()
     run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate, feedback=fixed)
     for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
         assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
         np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
     assert predict(schedule).cycles(samples) == run.cycles
     assert sum(predict(schedule).phases(samples).values(), start=Counters()) == run.counters
+    return run

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
 import pytest
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.counters import Counters
-from caterpillar.datasets import Samples
 from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
@@ -22,9 +20,8 @@ from caterpillar.mapping.batches.layout import make_layout
 from caterpillar.mapping.batches.output import places_beside
 from caterpillar.network import Network
 from caterpillar.rules import Rule, dfa, fa, mbcp, mbgd
-from caterpillar.simulate import count, simulate
-from caterpillar.train import Settings, initial_state, train
-from caterpillar.train.random import shuffled
+from caterpillar.simulate import count
+from tests.simulate import mini_batches
 
 SMALL = Network.mlp(784, 500, 500, 500, 10)
 LARGE = Network.mlp(784, 2500, 2000, 1500, 1000, 500, 10)
@@ -59,22 +56,8 @@ def placed(network: Network, machine: Machine, rule: Rule) -> Schedule:
 
 
 def agree(network: Network, machine: Machine, rule: Rule, batches: int, seed: int) -> None:
-    schedule, program, samples = placed(network, machine, rule), rule(network), rule.batch * batches
-    how = Settings(learning_rate=0.1, epochs=1, seed=seed, numerics="fp16")
-    random = np.random.default_rng(seed)
-    pixels = random.random((samples, network.inputs)) * (random.random((samples, network.inputs)) < 0.6)
-    images, labels = pixels.astype(np.float16), random.integers(0, network.outputs, samples)
-    given_samples = Samples(images=images.astype(np.float32), labels=labels)
-    *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
-    start, visits = initial_state(program, how), shuffled(seed, 1, samples)
-    fixed = tuple(b if b.size else None for b in start.feedback) if rule.name in ("fa", "dfa") else ()
-    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate, feedback=fixed)
-    for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
-        assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
-        np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
-    assert predict(schedule).cycles(samples) == run.cycles
-    assert sum(predict(schedule).phases(samples).values(), start=Counters()) == run.counters
-    assert run.counters.fma >= program.macs_per_sample * samples
+    run = mini_batches.agree(placed(network, machine, rule), rule, batches, seed)
+    assert run.counters.fma >= rule(network).macs_per_sample * rule.batch * batches
     assert run.cycles * machine.pes >= run.counters.fma
 
 

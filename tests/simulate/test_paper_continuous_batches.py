@@ -5,24 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caterpillar.checks import Infeasible
-from caterpillar.counters import Counters
-from caterpillar.datasets import Samples
-from caterpillar.estimate.schedule import predict
 from caterpillar.machine import PAPER_A, PAPER_B, Machine
 from caterpillar.mapping import Schedule, place
 from caterpillar.mapping.paper.continuous.shares import Part
 from caterpillar.mapping.paper.continuous_batches.layout import Layout, evenly, in_chains
 from caterpillar.network import Network
 from caterpillar.rules import cp, mbcp
-from caterpillar.simulate import count, simulate
-from caterpillar.train import Settings, initial_state, train
-from caterpillar.train.random import shuffled
+from caterpillar.simulate import count
+from tests.simulate import mini_batches
 
 SMALL = Network.mlp(784, 500, 500, 500, 10)
 LARGE = Network.mlp(784, 2500, 2000, 1500, 1000, 500, 10)
@@ -51,22 +46,7 @@ def placed(network: Network, machine: Machine, batch: int) -> Schedule:
 
 
 def agree(network: Network, machine: Machine, batch: int, batches: int, seed: int) -> None:
-    schedule, program, samples = placed(network, machine, batch), mbcp(batch)(network), batch * batches
-    how = Settings(learning_rate=0.1, epochs=1, seed=seed, numerics="fp16")
-    random = np.random.default_rng(seed)
-    pixels = random.random((samples, network.inputs)) * (random.random((samples, network.inputs)) < 0.6)
-    images, labels = pixels.astype(np.float16), random.integers(0, network.outputs, samples)
-    given_samples = Samples(images=images.astype(np.float32), labels=labels)
-    *_, last = train(program, given_samples, how, test=given_samples, order=schedule.order)
-    start = initial_state(program, how)
-    visits = shuffled(seed, 1, samples)  # the trainer drains the pipeline after an epoch
-    run = simulate(schedule, start.weights, images[visits], labels[visits], how.learning_rate)
-    for index, (got, want) in enumerate(zip(run.weights, last.state.weights, strict=True), start=1):
-        assert (got != start.weights[index - 1]).any() or not (want != start.weights[index - 1]).any()
-        np.testing.assert_array_equal(got, want, err_msg=f"layer {index}")
-    prediction = predict(schedule)
-    assert prediction.cycles(samples) == run.cycles
-    assert sum(prediction.phases(samples).values(), start=Counters()) == run.counters
+    mini_batches.agree(placed(network, machine, batch), mbcp(batch), batches, seed)
 
 
 @settings(max_examples=20, deadline=None)

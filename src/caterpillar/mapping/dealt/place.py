@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from caterpillar.checks import Infeasible, UsageError
+from caterpillar.checks import Infeasible
 from caterpillar.machine import Machine
 from caterpillar.mapping.batches.output import output_pass, output_words
 from caterpillar.mapping.batches.plan import NoRoom, Plan
@@ -18,6 +19,7 @@ from caterpillar.mapping.isa import BACKWARD, FORWARD, MEM_A, MicroProgram, accu
 from caterpillar.mapping.room import MEM_A as MEM_A_ROOM
 from caterpillar.mapping.room import MEM_B, REGISTERS, SRAM, too_small
 from caterpillar.mapping.schedule import Schedule
+from caterpillar.mapping.tiled.place import first_planned
 from caterpillar.network import Network
 from caterpillar.numerics import GemvOrder, Order, Visits
 from caterpillar.program import Program
@@ -31,18 +33,12 @@ def place_dealt(program: Program, machine: Machine) -> Schedule | Infeasible:
     Raises UsageError where no plan is found.
     """
     fitting, short = _layouts(program.network, machine, program.batch)
-    why = NoRoom("")
-    for layout in fitting:
-        try:
-            return _schedule(program, layout, _tick(layout))
-        except NoRoom as late:
-            why = late
-    if short and not fitting:
-        return short
-    raise UsageError(
-        f"{program.rule} on machine {machine.name}: no plan in which all words come in time ({why}); raise "
-        "Machine.ring_words_per_cycle, core_sram_words_per_cycle or pe_sram_bytes"
-    )
+    plans = [partial(_planned, program, layout) for layout in fitting]
+    return first_planned(program, machine, plans, short, NoRoom(""))
+
+
+def _planned(program: Program, layout: Layout) -> Schedule:
+    return _schedule(program, layout, _tick(layout))
 
 
 def can_deal(network: Network) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from caterpillar.checks import Infeasible, UsageError
 from caterpillar.machine import Machine
@@ -27,12 +29,31 @@ def place_tiled(program: Program, machine: Machine, rule: str) -> Schedule | Inf
     """The micro-program of a batch of one of TILED, which is even. Raises UsageError where no plan is found."""
     fitting, short = _layouts(program.network, machine, rule, program.batch)
     why = NoRoom("a sub-batch of one sample does not fit the receive queue")
-    for layout in fitting:
+    plans = [partial(_planned, program, layout) for layout in fitting]
+    return first_planned(program, machine, plans, short, why)
+
+
+def _planned(program: Program, layout: Layout) -> Schedule:
+    return _schedule(program, layout, _tick(layout))
+
+
+def first_planned(
+    program: Program,
+    machine: Machine,
+    plans: Sequence[Callable[[], Schedule]],
+    short: Infeasible | None,
+    why: NoRoom,
+) -> Schedule | Infeasible:
+    """The first of the plans, one for each layout that fits, in which all words come in time.
+
+    short: what is too small if none fits. why: if there is neither. Raises UsageError if there is no plan.
+    """
+    for plan in plans:
         try:
-            return _schedule(program, layout, _tick(layout))
+            return plan()
         except NoRoom as late:
             why = late
-    if short and not fitting:
+    if short and not plans:
         return short
     raise UsageError(
         f"{program.rule_and_batch} on machine {machine.name}: no plan in which all words come in time ({why}); raise "

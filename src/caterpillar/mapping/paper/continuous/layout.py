@@ -8,6 +8,7 @@ are a *block*: a word of MEM B in every PE holds one, position p in column p mod
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -129,30 +130,35 @@ class Layout:
 
     def weight_places(self, index: int) -> Places:
         """MEM A's words of W_index: arrays of (weights, lanes), all parts' one after the other."""
-        stage, rows = self.stages[index - 1], self.rows
-        lane = np.arange(rows * rows)
-        found: list[tuple[np.ndarray, ...]] = []
-        for part, address in zip(self.parts, self.addresses, strict=True):
-            if part.layer != index:
-                continue
-            position, own = np.meshgrid(np.arange(stage.rounds * stage.width), np.arange(part.sums), indexing="ij")
-            turn = position // stage.width * part.sums + own
-            word = address + turn * stage.width + position % stage.width
-            inputs = position.reshape(-1, 1) * rows + lane % rows
-            outputs = (part.first + own).reshape(-1, 1) * rows + lane // rows
-            found.append((np.full_like(inputs, part.core), word.reshape(-1, 1) + 0 * lane, inputs, outputs))
-        core, word, inputs, outputs = (np.concatenate(some) for some in zip(*found, strict=True))
-        return Places(
-            core=core,
-            lane=np.broadcast_to(lane, core.shape),
-            word=word,
-            row=np.where(inputs < self.sizes[index - 1], inputs, -1),
-            column=np.where(outputs < self.sizes[index], outputs, -1),
-        )
+        stage = self.stages[index - 1]
+        mine = [(part, first) for part, first in zip(self.parts, self.addresses, strict=True) if part.layer == index]
+        return weights_of(mine, self.sizes, self.rows, stage.width, stage.rounds * stage.width)
 
     def feedback_places(self, index: int) -> Places:
         """There is no feedback matrix."""
         raise NotImplementedError(f"continuous propagation has no feedback matrix B_{index}")
+
+
+def weights_of(
+    parts: Sequence[tuple[Part, int]], sizes: tuple[int, ...], rows: int, width: int, positions: int
+) -> Places:
+    """The words of a layer's parts, each with its first one in MEM A: `width` positions of an output lie together."""
+    lane, layer = np.arange(rows * rows), parts[0][0].layer
+    found: list[tuple[np.ndarray, ...]] = []
+    for part, address in parts:
+        position, own = np.meshgrid(np.arange(positions), np.arange(part.sums), indexing="ij")
+        word = address + (position // width * part.sums + own) * width + position % width
+        inputs = position.reshape(-1, 1) * rows + lane % rows
+        outputs = (part.first + own).reshape(-1, 1) * rows + lane // rows
+        found.append((np.full_like(inputs, part.core), word.reshape(-1, 1) + 0 * lane, inputs, outputs))
+    core, word, inputs, outputs = (np.concatenate(some) for some in zip(*found, strict=True))
+    return Places(
+        core=core,
+        lane=np.broadcast_to(lane, core.shape),
+        word=word,
+        row=np.where(inputs < sizes[layer - 1], inputs, -1),
+        column=np.where(outputs < sizes[layer], outputs, -1),
+    )
 
 
 def owned(parts: list[Part], layer: int, rows: int) -> Owned:

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
-import numpy as np
-
 from caterpillar.machine import Machine
 from caterpillar.mapping.isa import Queue
-from caterpillar.mapping.paper.continuous.layout import stretch
+from caterpillar.mapping.paper.continuous.layout import stretch, weights_of
 from caterpillar.mapping.paper.continuous.shares import Part, Stage, by_core
 from caterpillar.mapping.paper.continuous_batches.timing import interleave, make_stages
 from caterpillar.mapping.schedule import Places
@@ -124,25 +122,8 @@ class Layout:
 
     def weight_places(self, index: int) -> Places:
         """MEM A's words of W_index: arrays of (weights, lanes), all parts' one after the other."""
-        stage, rows, k = self.stages[index - 1], self.rows, self.k
-        lane = np.arange(rows * rows)
-        found: list[tuple[np.ndarray, ...]] = []
-        for part, address in zip(self.parts, self.addresses, strict=True):
-            if part.layer != index:
-                continue
-            position, own = np.meshgrid(np.arange(held(stage)), np.arange(part.sums), indexing="ij")
-            word = address + (position // k * part.sums + own) * k + position % k
-            inputs = position.reshape(-1, 1) * rows + lane % rows
-            outputs = (part.first + own).reshape(-1, 1) * rows + lane // rows
-            found.append((np.full_like(inputs, part.core), word.reshape(-1, 1) + 0 * lane, inputs, outputs))
-        core, word, inputs, outputs = (np.concatenate(some) for some in zip(*found, strict=True))
-        return Places(
-            core=core,
-            lane=np.broadcast_to(lane, core.shape),
-            word=word,
-            row=np.where(inputs < self.sizes[index - 1], inputs, -1),
-            column=np.where(outputs < self.sizes[index], outputs, -1),
-        )
+        mine = [(part, first) for part, first in zip(self.parts, self.addresses, strict=True) if part.layer == index]
+        return weights_of(mine, self.sizes, self.rows, self.k, held(self.stages[index - 1]))
 
     def feedback_places(self, index: int) -> Places:
         """There is no feedback matrix."""
